@@ -1,0 +1,81 @@
+"""Group commit: concurrent callers share one run of a batch function."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+class Coalescer(Generic[Item, Answer]):
+    """Collects items from concurrent callers and handles them together.
+
+    While a batch runs, further items gather and form the next one; so an idle system adds no
+    waiting, and a busy one does less work an item.
+
+    Args:
+        handle: Takes the items and returns one answer (or exception) for each, in order. An
+            exception that it raises itself goes to every caller of that batch.
+        max_batch: The most items in one call of `handle`.
+        concurrency: How many calls of `handle` may run at once.
+    """
+
+    def __init__(
+        self,
+        handle: Callable[[Sequence[Item]], Awaitable[Sequence[Answer | Exception]]],
+        *,
+        max_batch: int,
+        concurrency: int = 1,
+    ) -> None:
+        """See the class."""
+        self._handle = handle
+        self._max_batch = max_batch
+        self._concurrency = concurrency
+        self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
+        self._runners: set[asyncio.Task[None]] = set()
+
+    async def submit(self, item: Item) -> Answer:
+        """Have `item` handled with whatever else waits, and return its own answer."""
+        return await self._enqueue(item)
+
+    async def submit_many(self, items: Sequence[Item]) -> list[Answer | Exception]:
+        """Have all `items` handled; answers and exceptions come back in order."""
+        futures = [self._enqueue(item) for item in items]
+        answers = await asyncio.gather(*futures, return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException) and not isinstance(answer, Exception):
+                raise answer
+        return [a for a in answers if not isinstance(a, BaseException) or isinstance(a, Exception)]
+
+    def _enqueue(self, item: Item) -> asyncio.Future[Answer]:
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if len(self._runners) < self._concurrency:
+            runner = asyncio.create_task(self._run())
+            self._runners.add(runner)
+            runner.add_done_callback(self._runners.discard)
+        return future
+
+    async def _run(self) -> None:
+        # The runner is a task of its own: a caller that goes away cancels only its own waiting,
+        # never the transaction that it shares with others.
+        while self._waiting:
+            take = min(self._max_batch, len(self._waiting))
+            batch = [self._waiting.popleft() for _ in range(take)]
+            try:
+                answers = await self._handle([item for item, _ in batch])
+            except Exception as error:  # noqa: BLE001 - handed to every caller of the batch
+                answers = [error] * len(batch)
+            except asyncio.CancelledError:
+                for _, future in batch:
+                    future.cancel()
+                raise
+            for (_, future), answer in zip(batch, answers, strict=True):
+                if future.done():
+                    continue
+                if isinstance(answer, Exception):
+                    future.set_exception(answer)
+                else:
+                    future.set_result(answer)

@@ -1,0 +1,25 @@
+"""Typed, time-sortable identifiers such as `task_01h455vb4pex5vsknk084sn02q`.
+
+The format is TypeID (https://github.com/jetify-com/typeid): a prefix and a UUIDv7 (RFC 9562)
+in Crockford's base 32, so ids of one type sort by the time they were made.
+"""
+
+import re
+from typing import Literal
+
+from typeid import TypeID
+
+IdPrefix = Literal["task", "wrk", "byr", "usr", "key", "pay", "dep", "txn", "req", "aud"]
+
+_ID = re.compile(r"([a-z]{3,4})_[0-7][0-9a-hjkmnp-tv-z]{25}", re.ASCII)
+
+
+def new_id(prefix: IdPrefix) -> str:
+    """Make a new id of the type that `prefix` names."""
+    return str(TypeID(prefix))
+
+
+def is_id(prefix: IdPrefix, value: str) -> bool:
+    """Whether `value` has the form of an id of this type; says nothing of its existence."""
+    match = _ID.fullmatch(value)
+    return match is not None and match[1] == prefix
