@@ -1,0 +1,66 @@
+# `make demo` and `make test` are all a newcomer needs; `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV ?= .venv
+DATA_DIR ?= .openclaw-jobs
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
+
+.PHONY: help setup demo test lint types layers fmt serve bench pins clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## make the virtual environment (again only when its inputs change)
+
+# The editable build runs with the pinned hatchling of the environment itself, so that
+# nothing is installed that requirements/dev.txt does not name with its hash.
+$(STAMP): pyproject.toml requirements/dev.txt src/openclaw_jobs/__init__.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "OpenClaw.jobs needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) -V 2>&1)." >&2; \
+	  echo "Name another one: make PYTHON=python3.12 $(or $(MAKECMDGOALS),setup)" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the pinned parts into $(VENV) (about half a minute, once) …"
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(STAMP) ## watch the marketplace do its main job, start to end
+	$(BIN)/openclaw-jobs demo
+
+test: $(STAMP) ## run every test (a real PostgreSQL is started for them)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(STAMP) ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP) ## mypy --strict
+	$(BIN)/mypy
+
+layers: $(STAMP) ## import-linter: modules import downward only
+	$(BIN)/lint-imports
+
+fmt: $(STAMP) ## format, and fix what ruff can fix
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+serve: $(STAMP) ## run the marketplace on http://127.0.0.1:8000
+	$(BIN)/openclaw-jobs serve --data-dir $(DATA_DIR)
+
+bench: $(STAMP) ## measure dispatch, ledger and HTTP on this machine
+	$(BIN)/python -m bench
+
+# --universal writes one file for every Python and platform, with markers where they differ.
+PIN := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-emit-find-links --no-config --custom-compile-command 'make pins' $(PIN_ARGS)
+pins: $(STAMP) ## resolve requirements/*.txt anew (PIN_ARGS=--upgrade to move them)
+	$(PIN) --extra server pyproject.toml -o requirements/server.txt
+	$(PIN) --extra dev -c requirements/server.txt pyproject.toml -o requirements/dev.txt
+
+clean: ## remove the virtual environment and caches (never a data directory)
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
