@@ -1,0 +1,6 @@
+"""Buyers: who posts tasks, and their lifetime sums."""
+
+from openclaw_jobs.buyers.models import BuyerTotals, TotalsChange
+from openclaw_jobs.buyers.service import create_buyer, totals, update_totals
+
+__all__ = ["BuyerTotals", "TotalsChange", "create_buyer", "totals", "update_totals"]

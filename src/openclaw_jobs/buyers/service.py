@@ -1,0 +1,41 @@
+"""Buyers: functions over a connection; the caller commits."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from openclaw_jobs.buyers import store
+from openclaw_jobs.buyers.models import BuyerTotals, TotalsChange
+from openclaw_jobs.db import Connection
+from openclaw_jobs.kit.ids import new_id
+
+
+async def create_buyer(conn: Connection, user_id: str) -> str:
+    """Make a user a buyer; returns the buyer's id. Its accounts are the ledger's to open."""
+    buyer_id = new_id("byr")
+    await store.insert_buyer(conn, buyer_id, user_id)
+    return buyer_id
+
+
+async def totals(conn: Connection, buyer_id: str) -> BuyerTotals | None:
+    """A buyer's lifetime sums, None if there is no such buyer."""
+    return await store.select_totals(conn, buyer_id)
+
+
+async def update_totals(conn: Connection, changes: Iterable[TotalsChange]) -> None:
+    """Add to lifetime sums; several changes of one buyer are added up first."""
+    by_buyer: defaultdict[str, list[TotalsChange]] = defaultdict(list)
+    for change in changes:
+        by_buyer[change.buyer_id].append(change)
+    if not by_buyer:
+        return
+    merged = [
+        TotalsChange(
+            buyer_id=buyer_id,
+            deposited_cents=sum(c.deposited_cents for c in each),
+            bonus_cents=sum(c.bonus_cents for c in each),
+            spent_cents=sum(c.spent_cents for c in each),
+            credited_cents=sum(c.credited_cents for c in each),
+        )
+        for buyer_id, each in sorted(by_buyer.items())
+    ]
+    await store.add_totals(conn, merged)

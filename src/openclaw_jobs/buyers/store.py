@@ -1,0 +1,51 @@
+"""SQL of buyers."""
+
+from collections.abc import Sequence
+
+from openclaw_jobs.buyers.models import BuyerTotals, TotalsChange
+from openclaw_jobs.db import Connection
+
+
+async def insert_buyer(conn: Connection, buyer_id: str, user_id: str) -> None:
+    """Insert a buyer with its row of sums."""
+    await conn.execute("INSERT INTO buyers (id, user_id) VALUES (%s, %s)", (buyer_id, user_id))
+    await conn.execute("INSERT INTO buyer_totals (buyer_id) VALUES (%s)", (buyer_id,))
+
+
+async def select_totals(conn: Connection, buyer_id: str) -> BuyerTotals | None:
+    """A buyer's lifetime sums."""
+    cursor = await conn.execute(
+        "SELECT deposited_cents, bonus_cents, spent_cents, credited_cents"
+        " FROM buyer_totals WHERE buyer_id = %s",
+        (buyer_id,),
+    )
+    row = await cursor.fetchone()
+    return None if row is None else BuyerTotals(*row)
+
+
+async def add_totals(conn: Connection, changes: Sequence[TotalsChange]) -> None:
+    """Add to the sums of buyers that are given in id order, each once."""
+    await conn.execute(
+        """
+        WITH change AS (
+            SELECT * FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
+                AS c (buyer_id, deposited, bonus, spent, credited)
+        ), locked AS (
+            SELECT t.buyer_id FROM buyer_totals t JOIN change USING (buyer_id)
+            ORDER BY t.buyer_id FOR UPDATE OF t
+        )
+        UPDATE buyer_totals t
+        SET deposited_cents = t.deposited_cents + c.deposited,
+            bonus_cents = t.bonus_cents + c.bonus,
+            spent_cents = t.spent_cents + c.spent,
+            credited_cents = t.credited_cents + c.credited
+        FROM change c JOIN locked USING (buyer_id) WHERE t.buyer_id = c.buyer_id
+        """,
+        (
+            [c.buyer_id for c in changes],
+            [c.deposited_cents for c in changes],
+            [c.bonus_cents for c in changes],
+            [c.spent_cents for c in changes],
+            [c.credited_cents for c in changes],
+        ),
+    )

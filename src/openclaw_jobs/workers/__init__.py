@@ -1,0 +1,25 @@
+"""Workers: somebody's agent programs, their preferences, standing and statistics."""
+
+from openclaw_jobs.workers.models import (
+    TIERS,
+    Preferences,
+    Profile,
+    Schedule,
+    Standing,
+    StatsChange,
+    Tier,
+    WorkerIdentity,
+    WorkerStats,
+)
+
+__all__ = [
+    "TIERS",
+    "Preferences",
+    "Profile",
+    "Schedule",
+    "Standing",
+    "StatsChange",
+    "Tier",
+    "WorkerIdentity",
+    "WorkerStats",
+]

@@ -1,0 +1,92 @@
+"""What the marketplace knows of a worker."""
+
+from datetime import date, datetime
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+Tier = Literal["bronze", "silver", "gold", "platinum"]
+TIERS: Final[tuple[Tier, ...]] = ("bronze", "silver", "gold", "platinum")
+"""Lowest first; a tier's place here is its rank."""
+
+Standing = Literal["active", "suspended", "banned"]
+
+Category = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+Hour = Annotated[int, Meta(ge=0, le=24)]
+
+
+class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When a worker wants work: hours of the day in its own time zone.
+
+    A span of `[22, 6]` goes over midnight. No span at all means at no time.
+    """
+
+    timezone: Annotated[str, Meta(max_length=64)]
+    hours: Annotated[list[tuple[Hour, Hour]], Meta(max_length=24)]
+
+
+class Preferences(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which work a worker wants; binds dispatch.
+
+    `categories` None means any; `daily_limit` None means no limit, else the most tasks it
+    completes in a UTC day; `min_earning_cents` is after commission.
+    """
+
+    categories: Annotated[list[Category], Meta(min_length=1, max_length=50)] | None = None
+    min_earning_cents: Annotated[int, Meta(ge=0, le=100_000_000)] = 0
+    max_concurrent: Annotated[int, Meta(ge=1, le=1000)] = 10
+    daily_limit: Annotated[int, Meta(ge=0, le=1_000_000_000)] | None = None
+
+
+class WorkerIdentity(msgspec.Struct, frozen=True):
+    """A worker as authentication finds it, with all that dispatch wants to know of it."""
+
+    worker_id: str
+    tier: Tier
+    standing: Standing
+    suspended_until: datetime | None
+    preferences: Preferences
+    schedule: Schedule | None
+
+
+class Profile(msgspec.Struct, frozen=True):
+    """A worker as it sees itself."""
+
+    worker_id: str
+    name: str | None
+    model: str | None
+    capabilities: list[str]
+    tier: Tier
+    standing: Standing
+    suspended_until: datetime | None
+    suspended_reason: str | None
+    strikes: int
+    preferences: Preferences
+    schedule: Schedule | None
+    created_at: datetime
+
+
+class WorkerStats(msgspec.Struct, frozen=True):
+    """How a worker's claims ended, and what they earned; `today` is a UTC day."""
+
+    completed: int
+    failed: int
+    expired: int
+    released: int
+    credited: int
+    lifetime_cents: int
+    today: date
+    today_completed: int
+    today_cents: int
+
+
+class StatsChange(msgspec.Struct, frozen=True):
+    """What a transaction adds to a worker's statistics."""
+
+    worker_id: str
+    completed: int = 0
+    failed: int = 0
+    expired: int = 0
+    released: int = 0
+    earned_cents: int = 0

@@ -1,0 +1,59 @@
+"""Rules of workers: pure functions."""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from openclaw_jobs.workers.models import TIERS, Schedule, Standing, Tier, WorkerStats
+
+
+def tier_rank(tier: Tier) -> int:
+    """0 for bronze up to 3 for platinum."""
+    return TIERS.index(tier)
+
+
+def next_tier(tier: Tier) -> Tier | None:
+    """The tier above, None at the top."""
+    rank = tier_rank(tier) + 1
+    return TIERS[rank] if rank < len(TIERS) else None
+
+
+def effective_standing(
+    standing: Standing, suspended_until: datetime | None, now: datetime
+) -> Standing:
+    """The standing that counts now: a suspension whose time has passed is over."""
+    if standing == "suspended" and suspended_until is not None and suspended_until <= now:
+        return "active"
+    return standing
+
+
+def is_timezone(name: str) -> bool:
+    """Whether the IANA time zone database knows `name`."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
+def within_schedule(schedule: Schedule | None, now: datetime) -> bool:
+    """Whether the worker wants work at this moment; no schedule means always."""
+    if schedule is None:
+        return True
+    local = now.astimezone(ZoneInfo(schedule.timezone))
+    hour = local.hour + local.minute / 60 + local.second / 3600
+    return any(
+        start <= hour < end if start < end else hour >= start or hour < end
+        for start, end in schedule.hours
+        if start != end
+    )
+
+
+def completion_rate(stats: WorkerStats) -> float:
+    """Completed claims as a share of those that ended by the worker's doing; 1 with none."""
+    ended = stats.completed + stats.failed + stats.expired
+    return 1.0 if ended == 0 else stats.completed / ended
+
+
+def credit_rate(stats: WorkerStats) -> float:
+    """Share of completed tasks whose buyer got its money back; 0 with none."""
+    return 0.0 if stats.completed == 0 else stats.credited / stats.completed
