@@ -6,7 +6,7 @@ Money is held right by the database itself, whatever the application does:
   as many as `transfers.posting_count` says; so nothing can be added to a transfer later.
 * A transfer without postings is refused, because both are written by one statement.
 * `transfers` and `postings` refuse UPDATE, DELETE and TRUNCATE, for the owner as well.
-* `balances` never go below zero.
+* `balances` never go below zero, and `ledger_post` moves them by the very postings it writes.
 
 Revision ID: 0001
 Revises:
@@ -63,7 +63,8 @@ CREATE TABLE transfers (
     created_at    timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT transfers_key_key UNIQUE (key),
     CONSTRAINT transfers_kind_known CHECK (kind IN (
-        'signup_bonus', 'operator_grant', 'task_charge', 'settle', 'refund', 'unfreeze')),
+        'signup_bonus', 'operator_grant', 'task_charge', 'settle', 'unfreeze',
+        'refund_cancelled', 'refund_failed', 'refund_expired')),
     CONSTRAINT transfers_two_sided CHECK (posting_count >= 2)
 );
 COMMENT ON TABLE transfers IS
@@ -203,12 +204,71 @@ ALTER TABLE transfers ENABLE ALWAYS TRIGGER check_transfers;
 ALTER TABLE transfers ENABLE ALWAYS TRIGGER append_only;
 """
 
+# Posting is one call of one function: a round trip, plans that are made once a connection (and
+# by the same planner settings as the guards), and balances that follow from the postings
+# themselves. The rows of `balances` are locked in the order of their key before any changes,
+# so that two batches wait for each other and never deadlock; a second statement then updates
+# what the first has locked, because under READ COMMITTED it sees what was committed meanwhile.
+POST = """
+CREATE FUNCTION ledger_post(
+    ids uuid[], keys text[], kinds text[], actors text[], counts smallint[],
+    transfer_ids uuid[], lines smallint[], accounts text[], owners text[], amounts bigint[]
+) RETURNS void LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+AS $$
+DECLARE
+    moved_owners   text[] COLLATE "C";
+    moved_accounts text[] COLLATE "C";
+    moves          bigint[];
+    refused        record;
+BEGIN
+    SELECT array_agg(m.owner), array_agg(m.account), array_agg(m.cents)
+    INTO moved_owners, moved_accounts, moves
+    FROM (SELECT p.owner COLLATE "C" AS owner, p.account COLLATE "C" AS account,
+                 -sum(p.amount)::bigint AS cents
+          FROM unnest(accounts, owners, amounts) AS p (account, owner, amount)
+          WHERE p.account IN ('buyer:paid', 'buyer:promo', 'worker:frozen', 'worker:available')
+          GROUP BY 1, 2 ORDER BY 1, 2) AS m;
+
+    SELECT count(*), count(*) FILTER (WHERE l.after < 0) AS short INTO refused
+    FROM (SELECT b.balance_cents + m.cents AS after
+          FROM unnest(moved_owners, moved_accounts, moves) AS m (owner, account, cents)
+          JOIN balances AS b ON b.owner = m.owner AND b.account = m.account
+          ORDER BY b.owner, b.account
+          FOR NO KEY UPDATE OF b) AS l;
+    IF refused.short > 0 OR refused.count <> coalesce(cardinality(moves), 0) THEN
+        SELECT m.owner, m.account, m.cents, b.balance_cents INTO refused
+        FROM unnest(moved_owners, moved_accounts, moves) AS m (owner, account, cents)
+        LEFT JOIN balances AS b ON b.owner = m.owner AND b.account = m.account
+        WHERE b.owner IS NULL OR b.balance_cents + m.cents < 0
+        ORDER BY m.owner, m.account LIMIT 1;
+        RAISE EXCEPTION '% of %: % cents cannot move by %', refused.account, refused.owner,
+                coalesce(refused.balance_cents::text, 'no balance, so'), refused.cents
+            USING ERRCODE = 'check_violation', TABLE = 'balances', DETAIL = to_json(refused),
+                  CONSTRAINT = CASE WHEN refused.balance_cents IS NULL
+                                    THEN 'balance_missing' ELSE 'balance_floor' END;
+    END IF;
+
+    UPDATE balances AS b SET balance_cents = b.balance_cents + m.cents
+    FROM unnest(moved_owners, moved_accounts, moves) AS m (owner, account, cents)
+    WHERE b.owner = m.owner AND b.account = m.account;
+
+    WITH written AS (
+        INSERT INTO transfers (id, key, kind, actor, posting_count)
+        SELECT * FROM unnest(ids, keys, kinds, actors, counts))
+    INSERT INTO postings (transfer_id, line, account, owner, amount_cents)
+    SELECT * FROM unnest(transfer_ids, lines, accounts, owners, amounts);
+END
+$$;
+"""
+
 
 def upgrade() -> None:
     """Create the application role, the ledger's tables and their guards."""
     op.execute(ROLE)
     op.execute(TABLES)
     op.execute(GUARDS)
+    op.execute(POST)
 
 
 def downgrade() -> None:
