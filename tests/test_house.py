@@ -34,7 +34,7 @@ SQL = re.compile(
 # What the base install brings (pyproject.toml); the client may use nothing else, but in the one
 # file that serves the extra `fast`.
 BASE_PACKAGES = {"httpx", "msgspec", "rich", "typer"}
-EXTRA_PACKAGES = {"aiohttp_transport.py": {"aiohttp"}}
+EXTRA_PACKAGES = {"aiohttp_transport.py": {"aiohttp", "yarl"}}
 
 # What has no place in `rules.py`: the world outside, the clock, chance.
 IMPURE = {
