@@ -1,0 +1,74 @@
+"""What the outbox holds, and what a commit tells those who wait."""
+
+from typing import Any, Final, Literal
+
+import msgspec
+
+EventType = Literal[
+    "task.queued",
+    "task.claimed",
+    "task.progress",
+    "task.completed",
+    "task.failed",
+    "task.cancelled",
+    "task.expired",
+    "task.credited",
+    "balance",
+]
+"""What happened. `task.failed` means for good: a lost lease or one failed try is `task.queued`."""
+
+TERMINAL_TYPES: Final[frozenset[str]] = frozenset(
+    {"task.completed", "task.failed", "task.cancelled", "task.expired"}
+)
+"""The event types after which a task's own stream ends. A credit may follow days later; it is on
+the buyer's stream, and in the task's stream if it is opened after that."""
+
+
+class NewEvent(msgspec.Struct, frozen=True):
+    """Something to tell a buyer, not yet numbered.
+
+    Attributes:
+        buyer_id: Whose sequence it takes a number of.
+        type: What happened.
+        task_id: The task it is about; None for `balance`.
+        data: The contract's other members: `status`, `progress`, `price_cents`, `balance_cents`.
+            `task_id` and `at` are added as it is written.
+    """
+
+    buyer_id: str
+    type: EventType
+    task_id: str | None
+    data: dict[str, Any]
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """An event of one buyer as stored.
+
+    Attributes:
+        seq: The buyer's own number: from 1, gapless, in the order of commits.
+        type: What happened, an `EventType`.
+        task_id: The task it is about, if any.
+        data: The JSON object that the buyer gets, on one line.
+    """
+
+    seq: int
+    type: str
+    task_id: str | None
+    data: str
+
+
+class Wake(msgspec.Struct, frozen=True):
+    """What a committed transaction changed, for those who wait for it on any node.
+
+    It carries no data: whoever is woken reads the database. So a wake may be repeated, merged
+    with others or be about nothing, and does no harm.
+
+    Attributes:
+        buyers: Whose event sequence has grown.
+        queue: The categories in which a task can be claimed now.
+        queue_count: How many such tasks; a hint for who is woken in this process, 0 if unknown.
+    """
+
+    buyers: frozenset[str] = frozenset()
+    queue: frozenset[str] = frozenset()
+    queue_count: int = 0
