@@ -1,0 +1,119 @@
+"""What every test may ask for: a real PostgreSQL, a fresh migrated database, a clock that stands.
+
+By default each pytest process makes an embedded cluster of its own and throws it away. With
+`TEST_DATABASE_URL` (a superuser's login on any PostgreSQL 15 or newer) that server is used.
+"""
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import conninfo, sql
+
+from openclaw_jobs.db import Database
+from openclaw_jobs.db.embedded import EmbeddedServer
+from openclaw_jobs.db.migrate import migrate
+from openclaw_jobs.kit.clock import ManualClock
+
+# Durability against a power cut is all that these give up; commits, locks and recovery after a
+# killed process behave as in production.
+_TEST_SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "300"}
+_ROOM_FOR_A_CLUSTER_BYTES = 2 * 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class Postgres:
+    """A server for tests.
+
+    Attributes:
+        admin_dsn: A superuser's login to its database `postgres`.
+        template: A migrated database that nobody is connected to.
+    """
+
+    admin_dsn: str
+    template: str
+
+    def dsn(self, database: str) -> str:
+        """The superuser's login to another database of this server."""
+        return conninfo.make_conninfo(self.admin_dsn, dbname=database)
+
+    def run(self, statement: sql.Composed) -> None:
+        """Run one statement as superuser, outside a transaction."""
+        with psycopg.connect(self.admin_dsn, autocommit=True) as conn:
+            conn.execute(statement)
+
+    @contextmanager
+    def database(self, *, template: str | None = None) -> Iterator[str]:
+        """A database for the length of the block, by default a migrated one; yields its DSN."""
+        name = f"test_{os.getpid()}_{secrets.token_hex(4)}"
+        self.run(
+            # Copying files is ten times faster here than writing them to the log (in memory, of
+            # a cluster that does not sync).
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
+                sql.Identifier(name), sql.Identifier(template or self.template)
+            )
+        )
+        try:
+            yield self.dsn(name)
+        finally:
+            self.run(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """The server of this test run, with a migrated template."""
+    with _server() as admin_dsn:
+        server = Postgres(admin_dsn, f"template_{os.getpid()}_{secrets.token_hex(4)}")
+        template = sql.Identifier(server.template)
+        server.run(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(template))
+        try:
+            migrate(server.dsn(server.template))
+            yield server
+        finally:
+            server.run(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(template))
+
+
+@pytest.fixture
+def dsn(postgres: Postgres) -> Iterator[str]:
+    """A fresh migrated database, as superuser; it is gone after the test."""
+    with postgres.database() as fresh:
+        yield fresh
+
+
+@pytest.fixture
+async def db(dsn: str) -> AsyncIterator[Database]:
+    """An open `Database` on a fresh migrated database."""
+    database = await Database.open(dsn, min_size=1, max_size=8)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+@pytest.fixture
+def manual_clock() -> ManualClock:
+    """A clock that stands at noon UTC of a Thursday until the test moves it."""
+    return ManualClock(datetime(2026, 1, 15, 12, tzinfo=UTC))
+
+
+@contextmanager
+def _server() -> Iterator[str]:
+    """The DSN of a server: the one given, or an embedded one in memory if there is room."""
+    if given := os.environ.get("TEST_DATABASE_URL"):
+        yield given
+        return
+    memory = Path("/dev/shm")  # noqa: S108  # a private directory is made inside
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > _ROOM_FOR_A_CLUSTER_BYTES
+    with (
+        tempfile.TemporaryDirectory(prefix="ocj-", dir=memory if roomy else None) as data_dir,
+        EmbeddedServer.start(data_dir, settings=_TEST_SETTINGS) as server,
+    ):
+        yield server.dsn("postgres")
