@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from psycopg import AsyncConnection
 
 from openclaw_jobs.audit import store
 from openclaw_jobs.audit.models import AuditPage
+from openclaw_jobs.db import Connection
 from openclaw_jobs.kit.errors import invalid
 from openclaw_jobs.kit.ids import is_id, new_id
 
 
 async def record(
-    conn: AsyncConnection[Any], actor: str, action: str, subject: str, detail: Mapping[str, Any]
+    conn: Connection, actor: str, action: str, subject: str, detail: Mapping[str, Any]
 ) -> str:
     """Write one entry in the caller's transaction, so that it stands if and only if the act does.
 
@@ -32,9 +32,7 @@ async def record(
     return entry_id
 
 
-async def list_entries(
-    conn: AsyncConnection[Any], limit: int, cursor: str | None = None
-) -> AuditPage:
+async def list_entries(conn: Connection, limit: int, cursor: str | None = None) -> AuditPage:
     """A page of entries, newest first.
 
     Args:

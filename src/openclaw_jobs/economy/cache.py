@@ -3,12 +3,12 @@
 import asyncio
 import random
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import psycopg
 import structlog
-from psycopg import AsyncConnection
 
+from openclaw_jobs.db import Connection
 from openclaw_jobs.economy import service
 from openclaw_jobs.economy.models import Config, StoredConfigError
 
@@ -23,7 +23,7 @@ _log = structlog.get_logger(__name__)
 class ReadableDatabase(Protocol):
     """The part of `db.pool.Database` that the cache needs."""
 
-    def read(self) -> AbstractAsyncContextManager[AsyncConnection[Any]]:
+    def read(self) -> AbstractAsyncContextManager[Connection]:
         """A connection for single statements."""
         ...
 

@@ -125,7 +125,7 @@ def parse(key: str, value: object) -> Section:
     )
 
 
-def _faults(path: str, wanted: Any, value: object) -> Iterator[FieldError]:
+def _faults(path: str, wanted: object, value: object) -> Iterator[FieldError]:
     """Every fault of a value by its exact path; msgspec alone stops at the first."""
     if isinstance(wanted, type) and issubclass(wanted, msgspec.Struct):
         yield from _struct_faults(path, wanted, value)
@@ -157,7 +157,7 @@ def _struct_faults(path: str, wanted: type[msgspec.Struct], value: object) -> It
             yield FieldError(field=f"{path}.{name}", message="Required field is missing")
 
 
-def _entry_faults(path: str, table: Any, name: object, value: object) -> Iterator[FieldError]:
+def _entry_faults(path: str, table: object, name: object, value: object) -> Iterator[FieldError]:
     key_type, value_type = get_args(table)
     here = f"{path}.{_shown(name)}"
     yield from _faults(here, key_type, name)

@@ -6,8 +6,8 @@ Every function takes a connection; `put` and `seed` need one inside a transactio
 from typing import Any, Final
 
 import msgspec
-from psycopg import AsyncConnection
 
+from openclaw_jobs.db import Connection
 from openclaw_jobs.economy import rules, store
 from openclaw_jobs.economy.models import (
     SECTIONS,
@@ -25,7 +25,7 @@ SEED_ACTOR: Final = "seed"
 """Who wrote the first version of every key."""
 
 
-async def seed(conn: AsyncConnection[Any]) -> list[str]:
+async def seed(conn: Connection) -> list[str]:
     """Write the defaults of every key that has no version yet; return those keys.
 
     Nodes that start at once may all call this: one of them writes, the others change nothing.
@@ -34,26 +34,23 @@ async def seed(conn: AsyncConnection[Any]) -> list[str]:
     return await store.insert_missing(conn, sections, SEED_ACTOR)
 
 
-async def load_all(conn: AsyncConnection[Any]) -> Config:
+async def load_all(conn: Connection) -> Config:
     """All sections in force, read by one statement and so of one moment.
 
     Raises:
         StoredConfigError: A section was never seeded, or this release cannot use what is stored.
     """
-    rows = await store.latest(conn, list(SECTIONS))
-    missing = sorted(SECTIONS.keys() - {row.key for row in rows})
-    if missing:
-        raise StoredConfigError(f"never seeded: {', '.join(missing)}")
+    rows = await _all_latest(conn)
     sections: dict[str, Any] = {row.key: _section(row) for row in rows}
     return Config(**sections, versions={row.key: row.version for row in rows})
 
 
-async def versions(conn: AsyncConnection[Any]) -> dict[str, int]:
+async def versions(conn: Connection) -> dict[str, int]:
     """The version in force of each key; costs one index probe a key."""
     return await store.latest_versions(conn, list(SECTIONS))
 
 
-async def get(conn: AsyncConnection[Any], key: str) -> ConfigEntry:
+async def get(conn: Connection, key: str) -> ConfigEntry:
     """The section in force.
 
     Raises:
@@ -64,17 +61,13 @@ async def get(conn: AsyncConnection[Any], key: str) -> ConfigEntry:
     return _entry(await _latest(conn, key))
 
 
-async def list_all(conn: AsyncConnection[Any]) -> list[ConfigEntry]:
+async def list_all(conn: Connection) -> list[ConfigEntry]:
     """Every section in force, in the order of `SECTIONS`; raises as `load_all` does."""
-    rows = {row.key: row for row in await store.latest(conn, list(SECTIONS))}
-    missing = sorted(SECTIONS.keys() - rows.keys())
-    if missing:
-        raise StoredConfigError(f"never seeded: {', '.join(missing)}")
-    return [_entry(rows[key]) for key in SECTIONS]
+    return [_entry(row) for row in await _all_latest(conn)]
 
 
 async def put(
-    conn: AsyncConnection[Any], key: str, value: object, actor: str, version: int | None = None
+    conn: Connection, key: str, value: object, actor: str, version: int | None = None
 ) -> ConfigChange:
     """Write the next version of a section.
 
@@ -107,7 +100,7 @@ async def put(
 
 
 async def history(
-    conn: AsyncConnection[Any], key: str, limit: int, before: int | None = None
+    conn: Connection, key: str, limit: int, before: int | None = None
 ) -> list[ConfigVersion]:
     """Versions of a section as they were written, newest first.
 
@@ -124,7 +117,15 @@ async def history(
     return await store.history(conn, key, before, limit)
 
 
-async def _latest(conn: AsyncConnection[Any], key: str) -> ConfigVersion:
+async def _all_latest(conn: Connection) -> list[ConfigVersion]:
+    rows = {row.key: row for row in await store.latest(conn, list(SECTIONS))}
+    missing = [key for key in SECTIONS if key not in rows]
+    if missing:
+        raise StoredConfigError(f"never seeded: {', '.join(missing)}")
+    return [rows[key] for key in SECTIONS]
+
+
+async def _latest(conn: Connection, key: str) -> ConfigVersion:
     rows = await store.latest(conn, [key])
     if not rows:
         raise StoredConfigError(f"never seeded: {key}")
