@@ -7,8 +7,10 @@ events into Server-Sent Events that resume anywhere.
 
 from openclaw_jobs.events.bus import Bus, QueueListener, Signal, Subscription
 from openclaw_jobs.events.models import TERMINAL_TYPES, Event, EventType, NewEvent, Wake
+from openclaw_jobs.events.notifier import Notifier
 from openclaw_jobs.events.rules import parse_last_event_id
 from openclaw_jobs.events.service import append, last_seq, purge, read_after
+from openclaw_jobs.events.stream import stream
 
 __all__ = [
     "TERMINAL_TYPES",
@@ -16,6 +18,7 @@ __all__ = [
     "Event",
     "EventType",
     "NewEvent",
+    "Notifier",
     "QueueListener",
     "Signal",
     "Subscription",
@@ -25,4 +28,5 @@ __all__ = [
     "parse_last_event_id",
     "purge",
     "read_after",
+    "stream",
 ]

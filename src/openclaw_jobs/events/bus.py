@@ -4,7 +4,7 @@ import asyncio
 import enum
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Final, Self, TypeAlias
 
 import structlog
 
@@ -12,6 +12,9 @@ from openclaw_jobs.events.models import Wake
 
 QueueListener: TypeAlias = Callable[[frozenset[str] | None], None]
 """Called with the categories in which tasks can be claimed now; None when it may be any."""
+
+# Streams that may read at once; each read is a millisecond, and the pool has other users.
+_STREAM_READS: Final = 4
 
 _log = structlog.get_logger(__name__)
 
@@ -94,6 +97,8 @@ class Bus:
     def __init__(self) -> None:
         """A bus that nobody listens to yet."""
         self.closed = False
+        self.reading = asyncio.Semaphore(_STREAM_READS)
+        """Held by a stream while it reads."""
         self._subscriptions: dict[str, set[Subscription]] = {}
         self._queue_listeners: list[QueueListener] = []
         self._relay: Callable[[Wake], None] | None = None

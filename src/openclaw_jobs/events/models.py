@@ -72,3 +72,19 @@ class Wake(msgspec.Struct, frozen=True):
     buyers: frozenset[str] = frozenset()
     queue: frozenset[str] = frozenset()
     queue_count: int = 0
+
+
+class WakeMessage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one node sends the others; the names are short since a notification is.
+
+    Attributes:
+        n: The sending node.
+        q: Categories, as in `Wake.queue`.
+        b: Buyers, as in `Wake.buyers`.
+        a: Everything may have changed; there was too much to name.
+    """
+
+    n: str
+    q: tuple[str, ...] = ()
+    b: tuple[str, ...] = ()
+    a: bool = False
