@@ -237,6 +237,14 @@ BEGIN
           ORDER BY b.owner, b.account
           FOR NO KEY UPDATE OF b) AS l;
     IF refused.short > 0 OR refused.count <> coalesce(cardinality(moves), 0) THEN
+        -- A replay is told that it is one, whatever has become of the balance meanwhile.
+        SELECT t.key INTO refused FROM transfers AS t WHERE t.key = ANY (keys) LIMIT 1;
+        IF FOUND THEN
+            RAISE EXCEPTION 'transfer % is already in the ledger', refused.key
+                USING ERRCODE = 'unique_violation', TABLE = 'transfers',
+                      CONSTRAINT = 'transfers_key_key',
+                      DETAIL = format('Key (key)=(%s) already exists.', refused.key);
+        END IF;
         SELECT m.owner, m.account, m.cents, b.balance_cents INTO refused
         FROM unnest(moved_owners, moved_accounts, moves) AS m (owner, account, cents)
         LEFT JOIN balances AS b ON b.owner = m.owner AND b.account = m.account

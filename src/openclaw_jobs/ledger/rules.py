@@ -1,0 +1,192 @@
+"""What each business fact does to the accounts; pure, one builder a fact.
+
+A builder answers None where no money moves (a price of zero), so there is no empty transfer.
+Amounts are US cents. The table of facts is in docs/explanation/ledger.md.
+"""
+
+import re
+from typing import Final
+
+from openclaw_jobs.ledger.models import (
+    Account,
+    Line,
+    RefundReason,
+    Split,
+    Transfer,
+    TransferKind,
+)
+
+BASIS_POINTS: Final = 10_000
+"""A whole, in basis points: the unit of commission rates."""
+
+# Looked up once: attribute access on an enum is a good part of the cost of building a transfer.
+_BUYER_PAID: Final = Account.BUYER_PAID
+_BUYER_PROMO: Final = Account.BUYER_PROMO
+_ESCROW: Final = Account.ESCROW_TASK
+_FROZEN: Final = Account.WORKER_FROZEN
+_AVAILABLE: Final = Account.WORKER_AVAILABLE
+_COMMISSION: Final = Account.COMMISSION
+_PROMO_EXPENSE: Final = Account.EXPENSE_PROMO
+
+_REFUND_KIND: Final[dict[RefundReason, TransferKind]] = {
+    "cancelled": "refund_cancelled",
+    "failed": "refund_failed",
+    "expired": "refund_expired",
+}
+_PLAIN: Final = re.compile(r"[!#-+\--\[\]-z|~]+", re.ASCII)
+
+
+def is_plain(text: str) -> bool:
+    r"""Whether `text` may stand in a key or name an actor.
+
+    It is printable ASCII, not empty, and has no space nor any of `" , \ { }`, so that it needs no
+    quotes in an array literal of PostgreSQL.
+    """
+    return _PLAIN.fullmatch(text) is not None and text.lower() != "null"
+
+
+def commission_cents(price_cents: int, rate_bp: int) -> int:
+    """The platform's share of a price, rounded down to whole cents in the worker's favour.
+
+    Raises:
+        ValueError: The price is negative, or the rate is not 0 to 10,000 basis points.
+    """
+    if price_cents < 0:
+        raise ValueError(f"price_cents is {price_cents}, must not be negative")
+    if not 0 <= rate_bp <= BASIS_POINTS:
+        raise ValueError(f"rate_bp is {rate_bp}, must be 0 to {BASIS_POINTS}")
+    return price_cents * rate_bp // BASIS_POINTS
+
+
+def split_charge(price_cents: int, promo_balance: int, paid_balance: int) -> Split | None:
+    """Divide a price: promotional credit first, then paid credit; None if both don't suffice.
+
+    Raises:
+        ValueError: An amount is negative.
+    """
+    _not_negative(price_cents=price_cents, promo_balance=promo_balance, paid_balance=paid_balance)
+    promo_cents = min(price_cents, promo_balance)
+    paid_cents = price_cents - promo_cents
+    return Split(promo_cents, paid_cents) if paid_cents <= paid_balance else None
+
+
+def signup_bonus(buyer: str, bonus_cents: int) -> Transfer | None:
+    """Credit given to a new buyer, once."""
+    _not_negative(bonus_cents=bonus_cents)
+    return _transfer(
+        f"bonus:{buyer}",
+        "signup_bonus",
+        Line(_PROMO_EXPENSE, None, bonus_cents),
+        Line(_BUYER_PROMO, buyer, -bonus_cents),
+    )
+
+
+def operator_grant(
+    buyer: str, grant_cents: int, ref: str, *, actor: str | None = None
+) -> Transfer | None:
+    """Credit that an operator gives to a buyer.
+
+    Args:
+        buyer: Whom it is given to.
+        grant_cents: How much.
+        ref: What names this grant among all; the same one again changes nothing.
+        actor: The operator.
+
+    Raises:
+        ValueError: The amount is negative, or `ref` or `actor` is not plain (see `is_plain`).
+    """
+    _not_negative(grant_cents=grant_cents)
+    if not is_plain(ref) or (actor is not None and not is_plain(actor)):
+        raise ValueError("ref and actor are printable ASCII without spaces, quotes, commas, braces")
+    return _transfer(
+        f"grant:{ref}",
+        "operator_grant",
+        Line(_PROMO_EXPENSE, None, grant_cents),
+        Line(_BUYER_PROMO, buyer, -grant_cents),
+        actor=actor,
+    )
+
+
+def task_charge(task: str, buyer: str, promo_cents: int, paid_cents: int) -> Transfer | None:
+    """A task's price goes from its buyer's balances into the task's escrow.
+
+    The parts are those of `split_charge`.
+    """
+    _not_negative(promo_cents=promo_cents, paid_cents=paid_cents)
+    return _transfer(
+        f"charge:{task}",
+        "task_charge",
+        Line(_BUYER_PROMO, buyer, promo_cents),
+        Line(_BUYER_PAID, buyer, paid_cents),
+        Line(_ESCROW, task, -promo_cents - paid_cents),
+    )
+
+
+def settle(task: str, worker: str, price_cents: int, commission: int) -> Transfer | None:
+    """A completed task's escrow goes to its worker, frozen, less the platform's commission.
+
+    Raises:
+        ValueError: The commission is not between zero and the price.
+    """
+    if not 0 <= commission <= price_cents:
+        raise ValueError(f"commission is {commission}, must be 0 to the price of {price_cents}")
+    return _transfer(
+        f"settle:{task}",
+        "settle",
+        Line(_ESCROW, task, price_cents),
+        Line(_FROZEN, worker, commission - price_cents),
+        Line(_COMMISSION, None, -commission),
+    )
+
+
+def refund(
+    task: str, buyer: str, promo_cents: int, paid_cents: int, reason: RefundReason
+) -> Transfer | None:
+    """The escrow of a task that nobody is paid for goes back to where it came from.
+
+    The parts are those of the task's charge. A task has one refund, whatever the reason.
+    """
+    _not_negative(promo_cents=promo_cents, paid_cents=paid_cents)
+    return _transfer(
+        f"refund:{task}",
+        _REFUND_KIND[reason],
+        Line(_ESCROW, task, promo_cents + paid_cents),
+        Line(_BUYER_PROMO, buyer, -promo_cents),
+        Line(_BUYER_PAID, buyer, -paid_cents),
+    )
+
+
+def unfreeze(task: str, worker: str, net_cents: int) -> Transfer | None:
+    """A task's earning becomes available to its worker."""
+    _not_negative(net_cents=net_cents)
+    return _transfer(
+        f"unfreeze:{task}",
+        "unfreeze",
+        Line(_FROZEN, worker, net_cents),
+        Line(_AVAILABLE, worker, -net_cents),
+    )
+
+
+def _transfer(
+    key: str, kind: TransferKind, *lines: Line, actor: str | None = None
+) -> Transfer | None:
+    """Leave out lines of zero; what is left sums to zero, or the builder is wrong."""
+    total = 0
+    empty = False
+    for line in lines:
+        total += line.amount_cents
+        if not line.amount_cents:
+            empty = True
+    if total:
+        raise ValueError(f"{key} is out of balance by {total} cents")
+    if empty:
+        lines = tuple([line for line in lines if line.amount_cents])
+        if not lines:
+            return None
+    return Transfer(key, kind, lines, actor)
+
+
+def _not_negative(**amounts: int) -> None:
+    for name, cents in amounts.items():
+        if cents < 0:
+            raise ValueError(f"{name} is {cents}, must not be negative")
