@@ -264,8 +264,11 @@ def _account_for(pgdata: Path) -> Account:
         entry = pwd.getpwnam(_SYSTEM_USER)
         return Account(_SYSTEM_USER, entry.pw_uid, entry.pw_gid)
     try:
-        made = subprocess.run(
-            ("useradd", "--system", "--no-create-home", "--shell", "/bin/false", _SYSTEM_USER),  # noqa: S607  # its place differs by system
+        made = subprocess.run(  # noqa: S603  # fixed words, no shell
+            (  # its place differs by system
+                *("useradd", "--system", "--no-create-home", "--shell", "/bin/false"),
+                _SYSTEM_USER,
+            ),
             capture_output=True,
             text=True,
             check=False,

@@ -91,7 +91,11 @@ class EmbeddedServer:
 
     @property
     def postmaster_pid(self) -> int:
-        """The server's first process. Raises `EmbeddedServerError` if none has written its number."""
+        """The number of the server's first process.
+
+        Raises:
+            EmbeddedServerError: No server has written one.
+        """
         state = _read_state(self._cluster)
         if state is None:
             raise EmbeddedServerError(f"no PostgreSQL runs in {self._cluster.pgdata}")
@@ -247,7 +251,7 @@ def _answers(cluster: Cluster, socket_dir: Path) -> bool:
 
 
 def _is_live_postmaster(pid: int, pgdata: Path) -> bool:
-    """Tell whether `pid` is a PostgreSQL process that is not a zombie and, if known, of `pgdata`."""
+    """Tell whether `pid` is a living PostgreSQL process of `pgdata`, not a zombie or a stranger."""
     process = Path(f"/proc/{pid}")
     if not Path("/proc/self/stat").exists():
         return _is_live_by_ps(pid)

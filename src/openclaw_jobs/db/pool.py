@@ -2,68 +2,38 @@
 
 import asyncio
 import logging
-import select
+import math
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 import msgspec
 import psycopg
 from psycopg import AsyncTransaction, pq, sql
-from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
 
+from openclaw_jobs.db.connection import Connection, PooledConnection, connect_patiently, has_peer
 from openclaw_jobs.db.dsn import libpq_dsn, redacted
 from openclaw_jobs.db.errors import DatabaseSetupError, is_unavailable
 
-__all__ = ["Connection", "Database", "PoolSettings"]
-
-Connection: TypeAlias = psycopg.AsyncConnection[TupleRow]
+__all__ = ["Connection", "Database"]
 
 _MIN_SERVER_VERSION = 150_000
-# A server that restarts is back within a second or so; these find it within a tenth of that.
-_RETRY_FIRST_S = 0.05
-_RETRY_MAX_S = 0.5
-# The pool's own retries double from one second up and would oversleep a restart, so a connection
-# attempt lasts this long before the pool hears of its failure.
-_RECONNECT_WINDOW_S = 30.0
-
-_log = logging.getLogger(__name__)
+_CONNECT_TIMEOUT_MIN_S = 2  # libpq waits no less
 
 
-class PoolSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How one process uses the database. Times are in seconds.
+class _Session(msgspec.Struct, frozen=True, kw_only=True):
+    """What is set for every session, or, behind a transaction-pooling proxy, every transaction."""
 
-    Attributes:
-        min_size: Connections held open at all times.
-        max_size: Connections at most; a caller beyond them waits.
-        acquire_timeout_s: How long a caller waits for a connection before `PoolTimeout`.
-        connect_timeout_s: How long one attempt to connect may take.
-        statement_timeout_s: The server cancels a statement that runs longer.
-        idle_in_transaction_timeout_s: The server ends a transaction its owner has forgotten.
-        lock_timeout_s: The server gives up waiting for a lock; None leaves it to the statement's.
-        application_name: Shown in `pg_stat_activity`.
-        role: The role every statement runs as; None keeps the login's own.
-        prepare: False behind a transaction-pooling proxy such as PgBouncer. Then nothing is
-            prepared and nothing is set for the session: role and time-outs are set locally in
-            each transaction, at the price of one round trip, and a read is a transaction too.
-    """
+    statement_timeout_s: float
+    idle_in_transaction_timeout_s: float
+    lock_timeout_s: float | None
+    role: str | None
 
-    min_size: int = 2
-    max_size: int = 10
-    acquire_timeout_s: float = 5.0
-    connect_timeout_s: float = 5.0
-    statement_timeout_s: float = 15.0
-    idle_in_transaction_timeout_s: float = 15.0
-    lock_timeout_s: float | None = None
-    application_name: str = "openclaw-jobs"
-    role: str | None = "openclaw_app"
-    prepare: bool = True
-
-    def statements(self, *, local: bool) -> sql.Composed:
-        """The SET commands for a connection (or, with `local`, for a transaction) as one string."""
-        values: dict[str, str] = {
+    def commands(self, *, local: bool) -> sql.Composed:
+        """The SET commands (SET LOCAL with `local`) as one string, so that they cost one trip."""
+        values = {
             "timezone": "UTC",
             "statement_timeout": _milliseconds(self.statement_timeout_s),
             "idle_in_transaction_session_timeout": _milliseconds(
@@ -74,7 +44,7 @@ class PoolSettings(msgspec.Struct, frozen=True, kw_only=True):
             values["lock_timeout"] = _milliseconds(self.lock_timeout_s)
         if self.role is not None:
             values["role"] = self.role
-        command = sql.SQL("SET LOCAL {} = {}") if local else sql.SQL("SET {} = {}")
+        command = sql.SQL("SET LOCAL {} = {}" if local else "SET {} = {}")
         return sql.SQL("; ").join(
             command.format(sql.Identifier(name), sql.Literal(value))
             for name, value in values.items()
@@ -92,25 +62,35 @@ class Database:
     `is_unavailable` recognises all of these.
     """
 
-    def __init__(self, dsn: str, settings: PoolSettings) -> None:
-        self._settings = settings
+    def __init__(
+        self,
+        dsn: str,
+        direct_dsn: str | None,
+        session: _Session,
+        *,
+        min_size: int,
+        max_size: int,
+        acquire_timeout_s: float,
+        prepare: bool,
+        application_name: str,
+    ) -> None:
+        self._dsn = dsn
+        self._direct_dsn = direct_dsn or (dsn if prepare else None)
+        self._session = session
+        self._acquire_timeout_s = acquire_timeout_s
+        self._prepare = prepare
+        self._application_name = application_name
+        self._set_local = session.commands(local=True)
         self._closing = asyncio.Event()
-        self._dsn = libpq_dsn(
+        self._pool = AsyncConnectionPool(
             dsn,
-            application_name=settings.application_name,
-            connect_timeout=max(2, round(settings.connect_timeout_s)),
-        )
-        self._session = settings.statements(local=False)
-        self._local = settings.statements(local=True)
-        self._pool: AsyncConnectionPool[_PooledConnection] = AsyncConnectionPool(
-            self._dsn,
-            connection_class=_PooledConnection,
+            connection_class=PooledConnection,
             kwargs=self._connect_arguments() | {"closing": self._closing},
-            configure=self._configure,
-            min_size=settings.min_size,
-            max_size=settings.max_size,
-            timeout=settings.acquire_timeout_s,
-            name=settings.application_name,
+            configure=self._configure if prepare else None,
+            min_size=min_size,
+            max_size=max_size,
+            timeout=acquire_timeout_s,
+            name=application_name,
             open=False,
         )
 
@@ -119,29 +99,64 @@ class Database:
         cls,
         dsn: str,
         *,
-        settings: PoolSettings | None = None,
+        min_size: int = 2,
+        max_size: int = 10,
+        statement_timeout_s: float = 15.0,
+        idle_in_transaction_timeout_s: float = 15.0,
+        lock_timeout_s: float | None = None,
+        acquire_timeout_s: float = 5.0,
+        connect_timeout_s: float = 5.0,
+        application_name: str = "openclaw-jobs",
+        role: str | None = "openclaw_app",
+        prepare: bool = True,
+        direct_dsn: str | None = None,
         wait_s: float = 10.0,
-        **overrides: Any,
     ) -> Self:
-        """Connect to `dsn` (a URL or a libpq string) and return once the pool is filled.
+        """Connect to `dsn` and return once `min_size` connections are there. Times are seconds.
 
         Args:
-            dsn: Where the database is.
-            settings: How to use it; by default `PoolSettings()`.
+            dsn: A URL or a libpq string.
+            min_size: Connections held open at all times.
+            max_size: Connections at most; a caller beyond them waits.
+            statement_timeout_s: The server cancels a statement that runs longer.
+            idle_in_transaction_timeout_s: The server ends a transaction its owner has forgotten.
+            lock_timeout_s: The server gives up on a lock; None leaves that to the statement's.
+            acquire_timeout_s: How long a caller waits for a connection before `PoolTimeout`.
+            connect_timeout_s: How long one attempt to connect may take; libpq's least is 2.
+            application_name: Shown in `pg_stat_activity`.
+            role: The role all statements run as; None keeps the login's own.
+            prepare: False behind a transaction-pooling proxy such as PgBouncer. Then nothing is
+                prepared and nothing is set for the session: role and time-outs are set locally
+                in each transaction, for one more round trip, and a read is a transaction too.
+            direct_dsn: The way past such a proxy, for `dedicated`.
             wait_s: How long to wait for a server that is not up yet.
-            **overrides: Single fields of `PoolSettings`, by name.
 
         Raises:
             DatabaseSetupError: The server is too old, or the migrations have not run.
             psycopg.OperationalError: It cannot be reached within `wait_s`, or the login fails.
-            TypeError: An override is no field of `PoolSettings`.
         """
-        # At INFO the pool logs every connection it gives and takes.
+        # At INFO the pool logs every connection it gives and takes; an outage reaches the
+        # callers as exceptions and need not be logged once more for each connection.
         logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
-        chosen = settings or PoolSettings()
-        if overrides:
-            chosen = PoolSettings(**(msgspec.structs.asdict(chosen) | overrides))
-        database = cls(dsn, chosen)
+        defaults: dict[str, str | int] = {
+            "application_name": application_name,
+            "connect_timeout": max(_CONNECT_TIMEOUT_MIN_S, math.ceil(connect_timeout_s)),
+        }
+        database = cls(
+            libpq_dsn(dsn, **defaults),
+            libpq_dsn(direct_dsn, **defaults) if direct_dsn else None,
+            _Session(
+                statement_timeout_s=statement_timeout_s,
+                idle_in_transaction_timeout_s=idle_in_transaction_timeout_s,
+                lock_timeout_s=lock_timeout_s,
+                role=role,
+            ),
+            min_size=min_size,
+            max_size=max_size,
+            acquire_timeout_s=acquire_timeout_s,
+            prepare=prepare,
+            application_name=application_name,
+        )
         deadline = time.monotonic() + wait_s
         try:
             await database._verify(deadline)
@@ -188,7 +203,7 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Connection]:
         """A connection in autocommit mode: every statement stands alone, with no BEGIN to pay."""
-        if not self._settings.prepare:
+        if not self._prepare:
             async with self.transaction() as conn:
                 yield conn
             return
@@ -212,13 +227,20 @@ class Database:
 
         Raises:
             psycopg.OperationalError: It cannot be opened.
+            DatabaseSetupError: The database is behind a proxy and the way past it is not known.
         """
-        name = f"{self._settings.application_name}-{purpose}"
+        if self._direct_dsn is None:
+            raise DatabaseSetupError(
+                "LISTEN needs a session of its own, which a transaction-pooling proxy does not "
+                "give: set direct_dsn to an address of PostgreSQL itself"
+            )
         conn: Connection = await psycopg.AsyncConnection.connect(
-            self._dsn, **self._connect_arguments() | {"application_name": name}
+            self._direct_dsn,
+            **self._connect_arguments(),
+            application_name=f"{self._application_name}-{purpose}",
         )
         async with conn:
-            await conn.execute(self._session)
+            await self._configure(conn)
             if not synchronous_commit:
                 await conn.execute("SET synchronous_commit = off")
             yield conn
@@ -243,50 +265,56 @@ class Database:
         return dict(self._pool.get_stats())
 
     def _deadline(self) -> float:
-        return time.monotonic() + self._settings.acquire_timeout_s
+        return time.monotonic() + self._acquire_timeout_s
 
     def _connect_arguments(self) -> dict[str, Any]:
-        return {
-            "autocommit": True,
-            "prepare_threshold": 5 if self._settings.prepare else None,
-        }
+        return {"autocommit": True, "prepare_threshold": 5 if self._prepare else None}
 
     async def _configure(self, conn: Connection) -> None:
-        if self._settings.prepare:
-            await conn.execute(self._session)
+        await conn.execute(self._session.commands(local=False))
 
-    async def _begin(self) -> tuple["_PooledConnection", AsyncTransaction]:
+    async def _begin(self) -> tuple["PooledConnection", AsyncTransaction]:
         """Begin on a live connection, trying others while BEGIN finds them dead."""
         deadline = self._deadline()
-        # Each round discards one connection; after this many every old one is gone.
-        for attempts_left in range(self._settings.max_size, -1, -1):
+        # Each round discards a connection; after this many, every one of before is gone.
+        for attempts_left in range(self._pool.max_size, -1, -1):
             conn = await self._acquire(deadline)
-            block = conn.transaction()
+            block = AsyncTransaction(conn)
             try:
-                await block.__aenter__()
-                if not self._settings.prepare:
-                    await _set_local(conn, block, self._local)
+                await self._enter(conn, block)
             except BaseException as exc:
                 await self._pool.putconn(conn)
                 if not (attempts_left and conn.closed and is_unavailable(exc)):
                     raise
-                continue
-            return conn, block
+            else:
+                return conn, block
         raise AssertionError("the last attempt returns or raises")
 
-    async def _acquire(self, deadline: float) -> "_PooledConnection":
+    async def _enter(self, conn: Connection, block: AsyncTransaction) -> None:
+        await block.__aenter__()
+        if self._prepare:
+            return
+        try:
+            await conn.execute(self._set_local)
+        except BaseException as exc:
+            await block.__aexit__(type(exc), exc, exc.__traceback__)
+            raise
+
+    async def _acquire(self, deadline: float) -> "PooledConnection":
         """Take a connection whose server has not hung up. Raises `PoolTimeout` at `deadline`."""
         while True:
             conn = await self._pool.getconn(timeout=deadline - time.monotonic())
-            if _has_peer(conn):
+            if has_peer(conn):
                 return conn
             await conn.close()
             await self._pool.putconn(conn)
 
     async def _verify(self, deadline: float) -> None:
         """Connect once outside the pool, for the real reason if that cannot work."""
-        conn = await _connect_patiently(
-            psycopg.AsyncConnection, self._dsn, self._connect_arguments(), deadline, self._closing
+        conn: Connection = await connect_patiently(
+            lambda: psycopg.AsyncConnection.connect(self._dsn, **self._connect_arguments()),
+            deadline,
+            self._closing,
         )
         async with conn:
             if conn.info.server_version < _MIN_SERVER_VERSION:
@@ -295,44 +323,17 @@ class Database:
                     f"{redacted(self._dsn)} is PostgreSQL {found}; 15 or newer is needed"
                 )
             try:
-                await conn.execute(self._session)
+                # Locally: behind a proxy the session goes on to somebody else.
+                async with conn.transaction():
+                    await conn.execute(self._set_local)
             except (
                 psycopg.errors.InvalidParameterValue,
                 psycopg.errors.InsufficientPrivilege,
             ) as exc:
                 raise DatabaseSetupError(
-                    f"{redacted(self._dsn)} has no usable role {self._settings.role!r} yet: "
+                    f"{redacted(self._dsn)} has no usable role {self._session.role!r} yet: "
                     "run `openclaw-jobs migrate`"
                 ) from exc
-
-
-class _PooledConnection(psycopg.AsyncConnection[TupleRow]):
-    """A connection whose `connect` outwaits a restart of the server."""
-
-    @classmethod
-    async def connect(  # type: ignore[override]  # `closing` is ours and required
-        cls, conninfo: str = "", *, closing: asyncio.Event, **kwargs: Any
-    ) -> Self:
-        return await _connect_patiently(
-            super(), conninfo, kwargs, time.monotonic() + _RECONNECT_WINDOW_S, closing
-        )
-
-
-async def _connect_patiently(
-    connector: Any, dsn: str, arguments: dict[str, Any], deadline: float, closing: asyncio.Event
-) -> Any:
-    """Connect, trying again while the server is away, until `deadline` or `closing`."""
-    pause = _RETRY_FIRST_S
-    while True:
-        try:
-            return await connector.connect(dsn, **arguments)
-        except psycopg.OperationalError as exc:
-            if closing.is_set() or not is_unavailable(exc) or time.monotonic() + pause > deadline:
-                raise
-        try:
-            await asyncio.wait_for(closing.wait(), pause)
-        except TimeoutError:
-            pause = min(pause * 2, _RETRY_MAX_S)
 
 
 async def _commit(conn: Connection, block: AsyncTransaction) -> None:
@@ -347,37 +348,6 @@ async def _commit(conn: Connection, block: AsyncTransaction) -> None:
         await block.__aexit__(type(failed), failed, None)
         raise failed
     await block.__aexit__(None, None, None)
-
-
-async def _set_local(conn: Connection, block: AsyncTransaction, commands: sql.Composed) -> None:
-    try:
-        await conn.execute(commands)
-    except BaseException as exc:
-        await block.__aexit__(type(exc), exc, exc.__traceback__)
-        raise
-
-
-def _has_peer(conn: Connection) -> bool:
-    """Tell, without a round trip, whether the server has not closed this idle connection.
-
-    Nothing is due on an idle connection's socket. If there is something to read it is a notice,
-    which libpq takes in, or the end: a farewell message, end of file or a reset.
-    """
-    if conn.closed:
-        return False
-    poller = select.poll()
-    poller.register(conn.pgconn.socket, select.POLLIN)
-    if not poller.poll(0):
-        return True
-    try:
-        conn.pgconn.consume_input()
-        # The farewell is in the buffer now, and only the next read meets the end of file.
-        conn.pgconn.is_busy()
-        if poller.poll(0):
-            conn.pgconn.consume_input()
-    except psycopg.OperationalError:
-        return False
-    return conn.pgconn.status == pq.ConnStatus.OK
 
 
 def _milliseconds(seconds: float) -> str:
