@@ -1,0 +1,74 @@
+"""The Litestar application under the JSON door, with everything in its place but the routes."""
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final
+
+from litestar import Litestar
+from litestar.openapi.config import OpenAPIConfig
+
+from openclaw_jobs.api.guards import FrontDoor, front_door
+from openclaw_jobs.api.middleware import surround
+from openclaw_jobs.api.openapi import openapi_config
+from openclaw_jobs.api.problems import EXCEPTION_HANDLERS
+from openclaw_jobs.api.request import ApiRequest, check_body_taken
+
+__all__ = ["Application", "build_application"]
+
+# Bodies are bounded route by route, by the runtime configuration.
+_NO_FIXED_BODY_LIMIT: Final = None
+
+Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
+
+
+class Application(Litestar):
+    """Litestar with the front door, and with `surround` around every request.
+
+    Attributes:
+        door: What lets requests in.
+        body_plans: What each route expects as its body; filled as routes are first called.
+    """
+
+    def __init__(self, *, door: FrontDoor, **arguments: Any) -> None:  # noqa: ANN401 - Litestar's
+        self.door = door
+        self.body_plans: dict[Any, Any] = {}
+        super().__init__(**arguments)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
+        """Serve one ASGI connection."""
+        if scope["type"] == "http":
+            await surround(super().__call__, scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
+def build_application(
+    door: FrontDoor,
+    route_handlers: Sequence[Any],
+    *,
+    lifespan: Sequence[Lifespan] = (),
+    openapi: OpenAPIConfig | None = None,
+) -> Application:
+    """An application that serves `route_handlers` behind `door`.
+
+    Args:
+        door: What lets requests in.
+        route_handlers: Handlers, controllers and routers.
+        lifespan: What to open at the start and close at the end, in order.
+        openapi: How to describe the routes; by default as `openapi_config` says.
+    """
+    logging.getLogger("litestar").propagate = True
+    return Application(
+        door=door,
+        route_handlers=list(route_handlers),
+        request_class=ApiRequest,
+        guards=[front_door],
+        before_request=check_body_taken,
+        exception_handlers=EXCEPTION_HANDLERS,
+        openapi_config=openapi or openapi_config(),
+        lifespan=list(lifespan),
+        logging_config=None,
+        debug=False,
+        request_max_body_size=_NO_FIXED_BODY_LIMIT,
+    )

@@ -1,0 +1,309 @@
+"""The front door: what every request must get past before its body is looked at.
+
+In this order: a Content-Length over the route's limit (413), an address with too many failed
+authentications (429), authentication (401, 403), the rate limit (429), the form of the
+`Idempotency-Key` (400). What a route asks for is said by `route_options` in its `opt`.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from typing import Any, Final, Literal, Protocol
+
+import msgspec
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+from openclaw_jobs.api.limits import AddressBook, RateLimiter, WindowRule, address_key
+from openclaw_jobs.api.replay import parse_key
+from openclaw_jobs.api.visit import Visit, visit_of
+from openclaw_jobs.economy import Config
+from openclaw_jobs.kit.errors import Problem
+from openclaw_jobs.kit.tokens import hash_token
+from openclaw_jobs.workers.models import WorkerIdentity
+
+__all__ = [
+    "Authenticator",
+    "BuyerIdentity",
+    "FrontDoor",
+    "OperatorIdentity",
+    "RouteOptions",
+    "front_door",
+    "options_of",
+    "route_options",
+]
+
+Auth = Literal["public", "buyer", "worker", "operator", "operator_or_loopback"]
+BodyLimit = Literal[
+    "worker_connect", "task_input", "work_submit", "worker_profile", "small_body", "webhook"
+]
+RateName = Literal[
+    "connect",
+    "work_next",
+    "task_submit",
+    "work_submit",
+    "withdraw",
+    "deposit",
+    "heartbeat",
+    "worker_write",
+    "buyer_write",
+    "api_read",
+    "stream",
+    "webhook",
+    "sign_in",
+    "email_code",
+    "admin",
+]
+Replay = Literal["store", "refuse", "ignore"]
+
+_OPTION: Final = "door"
+_MAX_TOKEN_CHARS: Final = 512
+_BEARER: Final = b"bearer "
+_CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="openclaw"'}
+
+
+class RouteOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What one route asks of its callers; see `route_options`."""
+
+    auth: Auth = "public"
+    body_limit: BodyLimit = "small_body"
+    rate: RateName | None = None
+    counted_by: Literal["door", "handler"] = "door"
+    replay: Replay = "ignore"
+    raw_body: bool = False
+
+
+def route_options(
+    *,
+    auth: Auth,
+    body_limit: BodyLimit = "small_body",
+    rate: RateName | None = None,
+    counted_by: Literal["door", "handler"] = "door",
+    replay: bool | Literal["refuse"] = False,
+    raw_body: bool = False,
+) -> dict[str, Any]:
+    """What a handler gives as `opt`.
+
+    Args:
+        auth: Who may call.
+        body_limit: The field of `payload_limits` that bounds the body.
+        rate: The field of `rate_limits` that the call counts in; None counts nowhere.
+        counted_by: `handler` lets the door only look, and the handler counts with
+            `request.count()` what it wants counted.
+        replay: True takes `Idempotency-Key` and repeats the first answer; `"refuse"` takes it and
+            answers a reuse with 409; False accepts the header and stores nothing.
+        raw_body: The handler reads `await request.body()` itself, of whatever content type.
+    """
+    how: Replay = "refuse" if replay == "refuse" else "store" if replay else "ignore"
+    options = RouteOptions(
+        auth=auth,
+        body_limit=body_limit,
+        rate=rate,
+        counted_by=counted_by,
+        replay=how,
+        raw_body=raw_body,
+    )
+    return {_OPTION: options}
+
+
+_PUBLIC: Final = RouteOptions()
+
+
+def options_of(handler: Any) -> RouteOptions:  # noqa: ANN401 - any handler of Litestar's
+    """The options that `handler` was declared with; open to all when it names none."""
+    options: RouteOptions = handler.opt.get(_OPTION, _PUBLIC)
+    return options
+
+
+class BuyerIdentity(msgspec.Struct, frozen=True):
+    """A buyer that showed a valid API key."""
+
+    buyer_id: str
+
+
+class OperatorIdentity(msgspec.Struct, frozen=True):
+    """An operator; `name` is what the audit trail calls them."""
+
+    name: str
+
+
+class Authenticator(Protocol):
+    """Finds who a token belongs to. Tokens come only as their SHA-256."""
+
+    async def buyer_by_key(self, key_hash: bytes) -> str | None:
+        """The id of the buyer with this API key, or None if it is unknown or revoked."""
+        ...
+
+    async def worker_by_token(self, token_hash: bytes) -> WorkerIdentity | None:
+        """The worker with this token, or None if it is unknown or was replaced."""
+        ...
+
+
+class LiveConfig(Protocol):
+    """The runtime configuration in force; `current` changes while the program runs."""
+
+    @property
+    def current(self) -> Config:
+        """All sections now."""
+        ...
+
+
+class FrontDoor:
+    """What the door needs to decide; one for each process.
+
+    Args:
+        config: The runtime configuration, read at every call.
+        authenticator: Who a token belongs to.
+        limiter: Counts calls.
+        addresses: Tells whence a call comes.
+        admin_token: The operator's token; None leaves the operator's routes closed.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: LiveConfig,
+        authenticator: Authenticator,
+        limiter: RateLimiter,
+        addresses: AddressBook,
+        admin_token: str | None,
+    ) -> None:
+        self.config = config
+        self.limiter = limiter
+        self.addresses = addresses
+        self._authenticator = authenticator
+        self._admin_hash = None if admin_token is None else hash_token(admin_token)
+
+    def body_limit(self, options: RouteOptions) -> int:
+        """The most bytes that a body of this route may have now."""
+        limit: int = getattr(self.config.current.payload_limits, options.body_limit)
+        return limit
+
+    def rule(self, name: str) -> WindowRule:
+        """The limit of this kind of call now."""
+        rule: WindowRule = getattr(self.config.current.rate_limits, name)
+        return rule
+
+    async def enter(self, scope: Any, options: RouteOptions) -> None:  # noqa: ANN401 - ASGI
+        """Let the request of `scope` in, and write down on its visit who calls.
+
+        Raises:
+            Problem: It is refused; the module says in which order for what.
+        """
+        headers = dict(scope["headers"])
+        visit = visit_of(scope)
+        self._check_length(headers, options)
+        client = scope.get("client")
+        peer = client[0] if client else None
+        visit.address = self.addresses.client(peer, headers)
+        address = address_key(visit.address)
+        keys: tuple[bytes, ...] = (address,)
+        if options.auth != "public" and not (
+            options.auth == "operator_or_loopback" and self.addresses.is_loopback(peer, headers)
+        ):
+            keys = (address, await self._authenticate(visit, headers, options, address))
+        visit.rate_keys = keys
+        if options.rate is not None:
+            count = options.counted_by == "door"
+            await self.limiter.admit(options.rate, self.rule(options.rate), keys, count=count)
+        if (key := headers.get(b"idempotency-key")) is not None:
+            parsed = parse_key(key)
+            if options.replay != "ignore":
+                visit.idempotency_key = parsed
+
+    def _check_length(self, headers: Mapping[bytes, bytes], options: RouteOptions) -> None:
+        announced = headers.get(b"content-length")
+        # The server has already refused a Content-Length that is no number.
+        if announced is not None and int(announced) > (limit := self.body_limit(options)):
+            raise too_large(limit)
+
+    async def _authenticate(
+        self,
+        visit: Visit,
+        headers: Mapping[bytes, bytes],
+        options: RouteOptions,
+        address: bytes,
+    ) -> bytes:
+        """Find the caller and check that it is of the kind the route serves; its token's hash."""
+        failures = self.rule("auth_failures")
+        await self.limiter.admit("auth_failures", failures, (address,), count=False)
+        token = _bearer(headers)
+        if token is None:
+            raise self._unauthenticated(options, "Send Authorization: Bearer <token>.")
+        token_hash = hash_token(token)
+        caller = await self._find(token, token_hash)
+        if caller is None:
+            await self.limiter.hit("auth_failures", failures, (address,))
+            raise self._unauthenticated(options, "This token is not known, or no longer valid.")
+        visit.caller = caller
+        visit.caller_id = caller_id(caller)
+        if not _serves(options.auth, caller):
+            raise Problem("forbidden", f"This call is not for {_KIND_OF[type(caller)]}s.")
+        return token_hash
+
+    async def _find(
+        self, token: str, token_hash: bytes
+    ) -> BuyerIdentity | WorkerIdentity | OperatorIdentity | None:
+        if self._admin_hash is not None and hmac.compare_digest(token_hash, self._admin_hash):
+            return OperatorIdentity("operator")
+        if token.startswith("ocw_"):
+            return await self._authenticator.worker_by_token(token_hash)
+        if token.startswith("ocb_"):
+            buyer_id = await self._authenticator.buyer_by_key(token_hash)
+            return None if buyer_id is None else BuyerIdentity(buyer_id)
+        return None
+
+    def _unauthenticated(self, options: RouteOptions, detail: str) -> Problem:
+        if options.auth.startswith("operator") and self._admin_hash is None:
+            detail += " No ADMIN_TOKEN is set on this server, so nobody is its operator yet."
+        return Problem("unauthenticated", detail, headers=_CHALLENGE)
+
+
+_KIND_OF: Final[Mapping[type, str]] = {
+    BuyerIdentity: "buyer",
+    WorkerIdentity: "worker",
+    OperatorIdentity: "operator",
+}
+
+
+async def front_door(
+    connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
+) -> None:
+    """Litestar guard: `FrontDoor.enter` with the options of the handler."""
+    door: FrontDoor = connection.scope["litestar_app"].door  # type: ignore[attr-defined]
+    await door.enter(connection.scope, options_of(handler))
+
+
+def caller_id(caller: BuyerIdentity | WorkerIdentity | OperatorIdentity) -> str:
+    """The id under which a caller appears in logs and idempotency records."""
+    if isinstance(caller, WorkerIdentity):
+        return caller.worker_id
+    return caller.buyer_id if isinstance(caller, BuyerIdentity) else caller.name
+
+
+def too_large(limit: int) -> Problem:
+    """The 413 for a body over `limit` bytes."""
+    return Problem(
+        "payload_too_large", f"The body may have at most {limit} bytes.", limit_bytes=limit
+    )
+
+
+def body_hash(body: bytes) -> bytes:
+    """What tells two bodies apart under one idempotency key."""
+    return hashlib.sha256(body).digest()
+
+
+def _serves(auth: Auth, caller: object) -> bool:
+    wanted = "operator" if auth == "operator_or_loopback" else auth
+    return _KIND_OF[type(caller)] == wanted
+
+
+def _bearer(headers: Mapping[bytes, bytes]) -> str | None:
+    value = headers.get(b"authorization", b"")
+    if value[: len(_BEARER)].lower() != _BEARER:
+        return None
+    try:
+        token = value[len(_BEARER) :].strip().decode("ascii")
+    except UnicodeDecodeError:
+        return None
+    return token if 0 < len(token) <= _MAX_TOKEN_CHARS else None

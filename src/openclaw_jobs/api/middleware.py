@@ -1,0 +1,133 @@
+"""What surrounds every request: its id, its security headers, and one line in the log.
+
+Plain ASGI, outermost of all. `receive` is passed on untouched, so that whoever parks a request
+sees the client hang up.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import structlog
+
+from openclaw_jobs.api.problems import encode_problem
+from openclaw_jobs.api.visit import Visit
+from openclaw_jobs.kit.errors import Problem
+from openclaw_jobs.kit.ids import new_id
+
+__all__ = ["surround"]
+
+Scope = Any
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_log: structlog.typing.FilteringBoundLogger = structlog.get_logger("openclaw_jobs.access")
+
+_CLIENT_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9_.-]{1,64}")
+_SERVER_ERROR: Final = 500
+_CLIENT_ERROR: Final = 400
+_TOO_LARGE: Final = 413
+_QUIET_PREFIX: Final = "/api/work/"
+_SECURITY_HEADERS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+)
+# How long and how much a refused upload is still read, so that its sender gets to the answer
+# instead of a reset connection.
+_LINGER_S: Final = 1.0
+_LINGER_BYTES: Final = 4 * 1024 * 1024
+
+
+async def surround(app: App, scope: Scope, receive: Receive, send: Send) -> None:
+    """Run one HTTP request of `app` with an id, security headers and an access log line."""
+    visit = Visit(_request_id(scope["headers"]))
+    scope["openclaw.visit"] = visit
+    id_header = (b"x-request-id", visit.request_id.encode())
+    lingering = False
+
+    async def send_on(message: Any) -> None:  # noqa: ANN401 - an ASGI message
+        nonlocal lingering
+        kind = message["type"]
+        if kind == "http.response.start":
+            visit.status = message["status"]
+            headers = message["headers"] = list(message.get("headers", ()))
+            present = {name.lower() for name, _ in headers}
+            headers.extend(h for h in _SECURITY_HEADERS if h[0] not in present)
+            headers.append(id_header)
+            if visit.status == _TOO_LARGE:
+                lingering = True
+                headers.append((b"connection", b"close"))
+        elif lingering and kind == "http.response.body" and not message.get("more_body"):
+            await send({**message, "more_body": True})
+            await _linger(receive)
+            message = {"type": "http.response.body", "body": b""}
+        await send(message)
+
+    try:
+        await app(scope, receive, send_on)
+    except Exception:
+        _log.exception("request failed", **_facts(scope, visit))
+        if visit.status is not None:
+            raise
+        await _send_internal_error(send_on, visit)
+    finally:
+        _log_visit(scope, visit)
+
+
+def _request_id(headers: list[tuple[bytes, bytes]]) -> str:
+    for name, value in headers:
+        if name == b"x-request-id" and _CLIENT_REQUEST_ID.fullmatch(value):
+            return value.decode()
+    return new_id("req")
+
+
+async def _linger(receive: Receive) -> None:
+    """Read and drop the rest of a refused body, within bounds."""
+    dropped = 0
+    try:
+        async with asyncio.timeout(_LINGER_S):
+            while dropped < _LINGER_BYTES:
+                message = await receive()
+                if message["type"] != "http.request" or not message.get("more_body"):
+                    return
+                dropped += len(message.get("body", b""))
+    except TimeoutError:
+        return
+
+
+async def _send_internal_error(send: Send, visit: Visit) -> None:
+    problem = Problem("internal_error", "Something went wrong on our side; it has been logged.")
+    body = encode_problem(problem, visit.request_id)
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _facts(scope: Scope, visit: Visit) -> dict[str, Any]:
+    return {
+        "method": scope["method"],
+        # The template: a raw path may hold anything.
+        "route": scope.get("path_template") or "unmatched",
+        "request_id": visit.request_id,
+        "caller": visit.caller_id,
+    }
+
+
+def _log_visit(scope: Scope, visit: Visit) -> None:
+    status = visit.status
+    route = scope.get("path_template") or ""
+    write = _log.info
+    if status is not None and status < _CLIENT_ERROR and route.startswith(_QUIET_PREFIX):
+        if not _log.is_enabled_for(10):
+            return
+        write = _log.debug
+    elif status is not None and status >= _SERVER_ERROR:
+        write = _log.warning
+    duration_ms = round((time.perf_counter() - visit.started) * 1000, 2)
+    write("request", **_facts(scope, visit), status=status, duration_ms=duration_ms)

@@ -1,0 +1,81 @@
+"""The description of the API at `/api/openapi.json`."""
+
+from typing import Final
+
+import msgspec
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+
+from openclaw_jobs import __version__
+from openclaw_jobs.kit.errors import STATUS_BY_CODE, FieldError
+
+__all__ = ["ProblemDocument", "openapi_config", "problem_responses"]
+
+_PATH: Final = "/api"
+
+
+class ProblemDocument(msgspec.Struct, frozen=True):
+    """An RFC 9457 problem; some codes add members, such as `balance_cents`."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: list[FieldError] = []
+
+
+def openapi_config() -> OpenAPIConfig:
+    """Title, version and security schemes.
+
+    Only the JSON document is served: the usual pages to browse it load their script from a CDN.
+    """
+    return OpenAPIConfig(
+        title="OpenClaw.jobs",
+        version=__version__,
+        description=(
+            "A marketplace where people hand tasks to other people's AI agents and pay only for "
+            "good results. Money is an integer of US cents; times are RFC 3339 in UTC."
+        ),
+        path=_PATH,
+        render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+        use_handler_docstrings=True,
+        components=Components(
+            security_schemes={
+                "buyer": SecurityScheme(
+                    type="http", scheme="bearer", description="A buyer's API key, `ocb_…`."
+                ),
+                "worker": SecurityScheme(
+                    type="http",
+                    scheme="bearer",
+                    description="A worker's token, `ocw_…`, given once by `connect`.",
+                ),
+                "operator": SecurityScheme(
+                    type="http", scheme="bearer", description="The server's `ADMIN_TOKEN`."
+                ),
+            }
+        ),
+    )
+
+
+def problem_responses(*codes: str) -> dict[int, ResponseSpec]:
+    """For a handler's `responses`: the problems that it may answer, by their codes.
+
+    Raises:
+        KeyError: A code is not in `kit.errors.STATUS_BY_CODE`.
+    """
+    by_status: dict[int, list[str]] = {}
+    for code in codes:
+        by_status.setdefault(STATUS_BY_CODE[code], []).append(code)
+    return {
+        status: ResponseSpec(
+            data_container=ProblemDocument,
+            description=" or ".join(f"`{code}`" for code in names),
+            media_type="application/problem+json",
+            generate_examples=False,
+        )
+        for status, names in by_status.items()
+    }

@@ -1,0 +1,147 @@
+"""Every refusal as an RFC 9457 document, whoever raised it."""
+
+import logging
+import re
+from typing import Any, Final
+
+import msgspec
+from litestar import Request, Response
+from litestar.enums import ParamType
+from litestar.exceptions import HTTPException, ValidationException
+
+from openclaw_jobs.api.replay import replayed_response
+from openclaw_jobs.api.visit import visit_of
+from openclaw_jobs.db import is_unavailable
+from openclaw_jobs.kit.errors import FieldError, Problem
+from openclaw_jobs.kit.idempotency import Replayed
+
+__all__ = ["EXCEPTION_HANDLERS", "ClientGone", "encode_problem"]
+
+PROBLEM_JSON: Final = "application/problem+json"
+
+_log = logging.getLogger(__name__)
+_NOT_PRINTABLE: Final = re.compile(r"[^\x20-\x7e\u00a0-\ud7ff\ue000-\ufffd]")
+_RETRY_UNAVAILABLE_S: Final = "1"
+_NAME_CHARS: Final = 200
+
+
+class ClientGone(Exception):  # noqa: N818 - not an error of ours
+    """The client hung up before its request was complete; nobody reads the answer."""
+
+
+def encode_problem(problem: Problem, request_id: str | None) -> bytes:
+    """The problem document as JSON, with anything unprintable made visible."""
+    document = problem.document(request_id)
+    try:
+        return msgspec.json.encode(document)
+    except UnicodeEncodeError:
+        document["detail"] = printable(problem.detail)
+        document["errors"] = [
+            {"field": printable(e.field), "message": printable(e.message)} for e in problem.errors
+        ]
+        return msgspec.json.encode(document)
+
+
+def printable(text: str) -> str:
+    """`text` without control characters and surrogates, and not too long to read."""
+    cleaned = _NOT_PRINTABLE.sub("\ufffd", text)
+    return cleaned if len(cleaned) <= _NAME_CHARS else cleaned[:_NAME_CHARS] + "…"
+
+
+def _respond(request: Request[Any, Any, Any], problem: Problem) -> Response[bytes]:
+    return Response(
+        encode_problem(problem, visit_of(request.scope).request_id),
+        status_code=problem.status,
+        media_type=PROBLEM_JSON,
+        headers=problem.headers,
+    )
+
+
+def _on_problem(request: Request[Any, Any, Any], error: Problem) -> Response[bytes]:
+    return _respond(request, error)
+
+
+def _on_replayed(_: Request[Any, Any, Any], outcome: Replayed) -> Response[bytes]:
+    return replayed_response(outcome.answer)
+
+
+def _on_client_gone(request: Request[Any, Any, Any], _: ClientGone) -> Response[bytes]:
+    return _respond(request, Problem("malformed_json", "The request ended before its body did."))
+
+
+def _on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    return _respond(request, _from_framework(request, error))
+
+
+def _on_anything(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    visit = visit_of(request.scope)
+    route = request.scope.get("path_template")
+    if is_unavailable(error):
+        _log.warning(
+            "database unavailable: %s", type(error).__name__, extra={"request_id": visit.request_id}
+        )
+        problem = Problem(
+            "unavailable",
+            "The marketplace cannot reach its database right now; try again in a moment.",
+            headers={"Retry-After": _RETRY_UNAVAILABLE_S},
+        )
+    else:
+        _log.error(
+            "unexpected error in %s %s",
+            request.method,
+            route,
+            exc_info=error,
+            extra={"request_id": visit.request_id},
+        )
+        problem = Problem("internal_error", "Something went wrong on our side; it has been logged.")
+    return _respond(request, problem)
+
+
+def _from_framework(request: Request[Any, Any, Any], error: HTTPException) -> Problem:
+    """What Litestar itself refuses, in our words."""
+    path_known = {
+        404: Problem("not_found", "There is nothing at this address."),
+        413: Problem("payload_too_large", "The body is too large."),
+        415: Problem("unsupported_media_type", "Send the body as application/json."),
+    }
+    if error.status_code == 405:  # noqa: PLR2004 - Method Not Allowed
+        allow = (error.headers or {}).get("allow", "")
+        methods = ", ".join(sorted(m.strip() for m in allow.split(",") if m.strip()))
+        return Problem(
+            "method_not_allowed",
+            f"{request.method} is not served here; {methods} is.",
+            headers={"Allow": methods},
+        )
+    if (problem := path_known.get(error.status_code)) is not None:
+        return problem
+    if isinstance(error, ValidationException):
+        return _from_validation(error)
+    if error.status_code < 500:  # noqa: PLR2004 - a client's fault
+        return Problem("validation_failed", printable(error.detail))
+    _log.error("the framework failed: %s", type(error).__name__, exc_info=error)
+    return Problem("internal_error", "Something went wrong on our side; it has been logged.")
+
+
+def _from_validation(error: ValidationException) -> Problem:
+    """Bad query, path or header values; the body is decoded elsewhere."""
+    extra = error.extra if isinstance(error.extra, list) else []
+    found = [e for e in extra if isinstance(e, dict)]
+    if any(e.get("source") == ParamType.PATH.value for e in found):
+        return Problem("not_found", "There is nothing at this address.")
+    errors = [
+        FieldError(field=printable(str(e.get("key", ""))), message=printable(str(e["message"])))
+        for e in found
+        if "message" in e
+    ]
+    detail = "; ".join(f"{e.field}: {e.message}" for e in errors) or "A value does not fit."
+    return Problem("validation_failed", detail, errors=errors)
+
+
+EXCEPTION_HANDLERS: Final[dict[Any, Any]] = {
+    Problem: _on_problem,
+    Replayed: _on_replayed,
+    ClientGone: _on_client_gone,
+    HTTPException: _on_http_exception,
+    Exception: _on_anything,
+}
+"""For Litestar's `exception_handlers`."""
