@@ -1,0 +1,108 @@
+"""The documentation leads somewhere: links, anchors, make targets, routes, names."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from openclaw_jobs.kit.errors import STATUS_BY_CODE
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+
+FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def links(page: Path) -> Iterator[str]:
+    """The relative links of a page; code is no link."""
+    prose = re.sub(r"`[^`\n]*`", "", FENCE.sub("", page.read_text(encoding="utf-8")))
+    for target in LINK.findall(prose):
+        if not re.match(r"[a-z]+:", target):
+            yield target
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as a Markdown viewer makes them."""
+    headings = re.findall(
+        r"^#+ (.+)$", FENCE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE
+    )
+    words = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {text.strip().replace(" ", "-") for text in words}
+
+
+def resolve(page: Path, target: str) -> tuple[Path, str]:
+    path, _, anchor = target.partition("#")
+    return ((page.parent / path).resolve() if path else page), anchor
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_relative_links_lead_somewhere(page: Path) -> None:
+    for target in links(page):
+        path, anchor = resolve(page, target)
+        assert path.is_relative_to(ROOT), f"{target} leaves the repository"
+        assert path.exists(), f"{target} does not exist"
+        if anchor and path.suffix == ".md":
+            assert anchor in anchors(path), f"{target}: no such heading"
+
+
+def test_every_page_is_reached_from_the_index() -> None:
+    reached: set[Path] = set()
+    waiting = [DOCS / "index.md"]
+    while waiting:
+        page = waiting.pop()
+        if page in reached or page.suffix != ".md" or not page.exists():
+            continue
+        reached.add(page)
+        waiting.extend(resolve(page, target)[0] for target in links(page))
+    assert not [name_of(page) for page in DOCS.rglob("*.md") if page not in reached]
+
+
+def make_targets() -> set[str]:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    return set(re.findall(r"^([a-z]+):", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_make_targets_exist(page: Path) -> None:
+    """Each `make X` in code, in a block or in a line, is a target."""
+    text = page.read_text(encoding="utf-8")
+    blocks = [line for block in FENCE.findall(text) for line in block.splitlines()]
+    inline = re.findall(r"`([^`\n]+)`", FENCE.sub("", text))
+    for code in blocks + inline:
+        for command in re.findall(r"(?:^|[;&|] ?|\s)make((?: +[A-Za-z_]+(?:=\S+)?)+)", code):
+            words = [word for word in command.split() if "=" not in word]
+            assert set(words) <= make_targets(), f"make{command}"
+
+
+def test_make_help_lists_every_target() -> None:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    described = set(re.findall(r"^([a-z]+):.*## ", text, re.MULTILINE))
+    assert described == make_targets()
+    phony = re.search(r"^\.PHONY: (.*)$", text, re.MULTILINE)
+    assert phony is not None
+    assert set(phony[1].split()) == make_targets()
+
+
+def test_every_error_code_is_documented() -> None:
+    """Each code stands in a row of the table of errors that has its status."""
+    page = (DOCS / "reference" / "http-api.md").read_text(encoding="utf-8")
+    table = [row for row in page.split("## Errors")[1].splitlines() if row.startswith("| ")]
+    for code, status in STATUS_BY_CODE.items():
+        statuses = [row.split("|")[1] for row in table if f"`{code}`" in row]
+        assert any(str(status) in cell for cell in statuses), f"{status} {code}"
+
+
+def test_the_environment_is_documented() -> None:
+    """`.env.example` and the reference name the same variables."""
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    page = (DOCS / "reference" / "environment.md").read_text(encoding="utf-8")
+    for_server = page.split("## Tests")[0]
+    named = set(re.findall(r"^#?([A-Z][A-Z_]+)=", example, re.MULTILINE))
+    assert named == set(re.findall(r"`([A-Z][A-Z_]{3,})`", for_server))
