@@ -160,7 +160,7 @@ async def test_an_older_look_up_never_overwrites_a_newer_one(
         newer = asyncio.create_task(cache.refresh())
         await asyncio.wait({newer}, timeout=0.2)  # room for it to overtake, if it could
         go_on.set()
-        assert await asyncio.gather(older, newer) == [True, True]
+        assert all(await asyncio.gather(older, newer))
         assert cache.current.signup.bonus_cents == 3
 
 
