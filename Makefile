@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 
 # Where a machine decides, a test that did not run has not passed.
 ifeq ($(CI),true)
-PYTEST_ARGS += -p tests.plugins.no_skips
+STRICT := -p tests.plugins.no_skips
 endif
 
 .PHONY: help setup demo test lint types layers fmt serve bench pins clean
@@ -39,7 +39,7 @@ demo: $(STAMP) ## watch the marketplace do its main job, start to end
 	$(BIN)/openclaw-jobs demo
 
 test: $(STAMP) ## run every test (a real PostgreSQL is started for them)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(STRICT) $(PYTEST_ARGS)
 
 lint: $(STAMP) ## ruff: rules and format
 	$(BIN)/ruff check .
