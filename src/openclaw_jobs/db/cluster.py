@@ -60,6 +60,8 @@ log_checkpoints = off
 log_statement = none
 log_duration = off
 log_min_duration_statement = -1
+# an error's message may quote a value too, and the application has it anyway
+log_min_messages = log
 log_min_error_statement = panic
 log_error_verbosity = terse
 log_parameter_max_length = 0
