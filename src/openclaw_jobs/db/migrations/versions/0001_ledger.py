@@ -215,6 +215,7 @@ CREATE FUNCTION ledger_post(
     transfer_ids uuid[], lines smallint[], accounts text[], owners text[], amounts bigint[]
 ) RETURNS void LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     moved_owners   text[] COLLATE "C";
