@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal, Protocol
 
 import msgspec
-from litestar.connection import ASGIConnection
-from litestar.handlers import BaseRouteHandler
 
 from openclaw_jobs.api.limits import AddressBook, RateLimiter, WindowRule, address_key
 from openclaw_jobs.api.replay import parse_key
@@ -28,7 +26,6 @@ __all__ = [
     "FrontDoor",
     "OperatorIdentity",
     "RouteOptions",
-    "front_door",
     "options_of",
     "route_options",
 ]
@@ -264,14 +261,6 @@ _KIND_OF: Final[Mapping[type, str]] = {
     WorkerIdentity: "worker",
     OperatorIdentity: "operator",
 }
-
-
-async def front_door(
-    connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
-) -> None:
-    """Litestar guard: `FrontDoor.enter` with the options of the handler."""
-    door: FrontDoor = connection.scope["litestar_app"].door  # type: ignore[attr-defined]
-    await door.enter(connection.scope, options_of(handler))
 
 
 def caller_id(caller: BuyerIdentity | WorkerIdentity | OperatorIdentity) -> str:

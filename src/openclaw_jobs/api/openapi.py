@@ -3,10 +3,13 @@
 from typing import Final
 
 import msgspec
+from litestar import MediaType, Router
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
+from litestar.routes import BaseRoute
+from litestar.types import ControllerRouterHandler
 
 from openclaw_jobs import __version__
 from openclaw_jobs.kit.errors import STATUS_BY_CODE, FieldError
@@ -28,6 +31,15 @@ class ProblemDocument(msgspec.Struct, frozen=True):
     errors: list[FieldError] = []
 
 
+class _SchemaRouter(Router):
+    """Litestar's router for the document, without the HTML page that it adds for other paths."""
+
+    def register(self, value: ControllerRouterHandler) -> list[BaseRoute]:
+        if getattr(value, "media_type", None) == MediaType.HTML:
+            return []
+        return super().register(value)
+
+
 def openapi_config() -> OpenAPIConfig:
     """Title, version and security schemes.
 
@@ -40,7 +52,7 @@ def openapi_config() -> OpenAPIConfig:
             "A marketplace where people hand tasks to other people's AI agents and pay only for "
             "good results. Money is an integer of US cents; times are RFC 3339 in UTC."
         ),
-        path=_PATH,
+        openapi_router=_SchemaRouter(_PATH, route_handlers=[], include_in_schema=False),
         render_plugins=[JsonRenderPlugin(path="/openapi.json")],
         use_handler_docstrings=True,
         components=Components(

@@ -154,8 +154,15 @@ class ApiRequest(Request[Any, Any, State]):
             decoder = _ANYTHING
         return decode_strictly(decoder, body)
 
-    async def refuse_body(self) -> None:
-        """Refuse a body where none is taken; an empty object counts as none."""
+    async def refuse_unexpected_body(self) -> None:
+        """Refuse a body on a route that takes none; an empty object counts as none.
+
+        Raises:
+            Problem: 422 `validation_failed`.
+        """
+        plan = _plan(self)
+        if self.scope["method"] not in _UNSAFE or plan.decoder is not None or plan.options.raw_body:
+            return
         body = await self.body()
         if body and body.strip() != b"{}":
             if _is_empty_object(body):
@@ -172,18 +179,6 @@ async def until_hung_up(receive: Any) -> None:  # noqa: ANN401 - ASGI
         message = await receive()
         if message["type"] == "http.disconnect":
             return
-
-
-async def check_body_taken(request: ApiRequest) -> None:
-    """Litestar `before_request` hook: read what the handler itself will not.
-
-    A handler without `data` takes no body; one that hashes nothing needs none either.
-    """
-    if request.scope["method"] not in _UNSAFE:
-        return
-    plan = _plan(request)
-    if plan.decoder is None and not plan.options.raw_body:
-        await request.refuse_body()
 
 
 def decode_strictly(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:  # noqa: ANN401
