@@ -74,6 +74,7 @@ class Notifier:
         self._everything = False
         self._has_work = asyncio.Event()
         self._listening = asyncio.Event()
+        self._sending = asyncio.Event()
         self._stopping = False
         self._swept: dict[str, int] = {}
         self._sender: asyncio.Task[None] | None = None
@@ -82,7 +83,7 @@ class Notifier:
         """Payloads sent since the start."""
 
     async def start(self, *, wait_s: float = 10.0) -> None:
-        """Connect, and return once wakes of other nodes arrive here.
+        """Connect, and return once wakes go both ways.
 
         Raises:
             TimeoutError: The database could not be reached within `wait_s` seconds.
@@ -98,6 +99,7 @@ class Notifier:
         try:
             async with asyncio.timeout(wait_s):
                 await self._listening.wait()
+                await self._sending.wait()
         except BaseException:
             await self.stop(flush_s=0)
             raise
@@ -164,6 +166,7 @@ class Notifier:
             pause = min(pause * 2, _RETRY_MAX_S)
 
     async def _send(self, conn: Connection) -> None:
+        self._sending.set()
         while True:
             await self._has_work.wait()
             payloads = self._take()
