@@ -33,9 +33,13 @@ StartNode: TypeAlias = Callable[..., Awaitable[Node]]
 
 
 @asynccontextmanager
-async def running_node(dsn: str, name: str, **options: float) -> AsyncIterator[Node]:
+async def running_node(
+    dsn: str, name: str, *, acquire_timeout_s: float = 5.0, **options: float
+) -> AsyncIterator[Node]:
     """A node on the database `dsn`, with `options` for its notifier."""
-    async with await Database.open(dsn, min_size=1, max_size=8, application_name=name) as db:
+    async with await Database.open(
+        dsn, min_size=1, max_size=8, application_name=name, acquire_timeout_s=acquire_timeout_s
+    ) as db:
         bus = Bus()
         rng = random.Random(name)  # noqa: S311 - jitter
         notifier = Notifier(db, bus, node_id=name, rng=rng, **options)

@@ -287,9 +287,9 @@ async def test_it_waits_while_the_database_is_away(postgres: Postgres, dsn: str)
     away = sql.SQL(
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = {}"
     )
-    async with running_node(dsn, "node-1") as node:
+    async with running_node(dsn, "node-1", acquire_timeout_s=0.1) as node:
         await node.post(_event("task.queued"))
-        async with aclosing(stream(node.db, node.bus, "byr_a", 0, heartbeat_s=0.01)) as chunks:
+        async with aclosing(stream(node.db, node.bus, "byr_a", 0)) as chunks:
             client = Client(chunks)
             postgres.run(allow.format(name, sql.SQL("false")))
             postgres.run(away.format(sql.Literal(conninfo.conninfo_to_dict(dsn)["dbname"])))

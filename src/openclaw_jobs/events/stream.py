@@ -3,10 +3,11 @@
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
+import asyncio
 from collections.abc import AsyncGenerator
 from typing import Final
 
-import structlog
+import psycopg
 
 from openclaw_jobs.db.errors import is_unavailable
 from openclaw_jobs.db.pool import Connection, Database
@@ -24,7 +25,10 @@ _HEARTBEAT: Final = b": heartbeat\n\n"
 # How long a client waits before it comes back when a stream ended, as when a node drains.
 _OPENING: Final = b"retry: 1000\n\n"
 
-_log = structlog.get_logger(__name__)
+# While the database is away: how long a read may hang, and how soon it is tried again. Together
+# they are the silence then, and shorter than a heartbeat.
+_READ_TIMEOUT_S: Final = 10.0
+_RETRY_S: Final = 1.0
 
 
 async def stream(
@@ -63,29 +67,36 @@ async def stream(
     with bus.subscribe(buyer_id) as subscription:
         yield _OPENING
         while not bus.closed:
-            away = False
-            chunk = b""
-            try:
-                # A few at a time: hundreds of woken streams must leave the pool to others.
-                async with bus.reading, db.read() as conn:
-                    chunk = await cursor.advance(conn)
-            except Exception as error:
-                if not is_unavailable(error):
-                    raise
-                away = True
-                _log.debug("stream_waits_for_database", error=str(error).strip())
+            chunk = await _read(db, bus, cursor)
+            if chunk is None:
+                await subscription.wait(_RETRY_S)
+                yield _HEARTBEAT
+                continue
             if chunk:
                 yield chunk
-            if not away and cursor.more:
+            if cursor.more:
                 continue
-            if not away and cursor.ended:
+            if cursor.ended:
                 return
             signal = await subscription.wait(heartbeat_s)
             while signal is Signal.TIMEOUT:
                 yield _HEARTBEAT
-                if away:
-                    break
                 signal = await subscription.wait(heartbeat_s)
+
+
+async def _read(db: Database, bus: Bus, cursor: "_Cursor") -> bytes | None:
+    """What comes next; None while the database cannot say."""
+    try:
+        # A few at a time: hundreds of woken streams must leave the pool to others. With a time
+        # limit, since while the database is away those few hold the others up.
+        async with asyncio.timeout(_READ_TIMEOUT_S), bus.reading, db.read() as conn:
+            return await cursor.advance(conn)
+    except TimeoutError:
+        return None
+    except psycopg.Error as error:
+        if is_unavailable(error):
+            return None
+        raise
 
 
 class _Cursor:
