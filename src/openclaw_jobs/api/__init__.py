@@ -1,30 +1,38 @@
 """The JSON door: the framework that every route under `/api` stands on.
 
-A handler declares what it needs and finds it done when it runs::
+A handler declares what it needs and finds it done when it runs. Routes are made by a function
+that takes what they work with (no dependency injection: it costs as much as the route)::
 
     from litestar import post
     from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
-    from openclaw_jobs.api import ApiRequest, problem_responses, route_options
+    from openclaw_jobs.api.openapi import problem_responses
+    from openclaw_jobs.api.guards import route_options
+    from openclaw_jobs.api.request import ApiRequest
 
 
     class CreditBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         reason: str | None = None
 
 
-    @post(
-        "/api/task/{task_id:str}/credit",
-        status_code=200,
-        opt=route_options(auth="buyer", rate="buyer_write", replay=True),
-        operation_id="creditTask",
-        security=[{"buyer": []}],
-        responses=problem_responses("not_found", "already_credited", "not_creditable"),
-    )
-    async def credit(
-        request: ApiRequest, task_id: FromPath[str], data: JSONBody[CreditBody], market: ...
-    ) -> CreditAnswer:
-        return await credit_task(
-            ..., request.buyer_id, task_id, data.reason, replay=request.replay_key
+    def buyer_routes(market: Market) -> list[HTTPRouteHandler]:
+        @post(
+            "/api/task/{task_id:str}/credit",
+            status_code=200,
+            opt=route_options(auth="buyer", rate="buyer_write", replay=True),
+            operation_id="creditTask",
+            security=[{"buyer": []}],
+            responses=problem_responses("not_found", "already_credited", "not_creditable"),
         )
+        async def credit(
+            request: ApiRequest, task_id: FromPath[str], data: JSONBody[CreditBody]
+        ) -> CreditAnswer:
+            """Give the price of a bad result back."""
+            credited = await credit_task(
+                market, request.buyer_id, task_id, data.reason, request.replay(CreditAnswer.of)
+            )
+            return CreditAnswer.of(credited)
+
+        return [credit]
 
 What has happened before it runs, in this order: Content-Length against the route's limit (413),
 `auth_failures` of the address (429), authentication (401/403), the rate limit (429), the form of
@@ -34,9 +42,10 @@ says `raw_body=True` and reads `await request.body()` itself. A body that may be
 one whose fields all have defaults.
 
 On `request`: `buyer_id`, `worker` (a `WorkerIdentity`), `operator` (a name), `request_id`,
-`replay_key` (a `ReplayKey` or None), `visit.address`; `await request.count()` counts a call of a
-route with `counted_by="handler"`; `await request.until_hung_up()` returns when the client has gone
-(call it only after the body was read; it is how a parked poll notices).
+`replay(render, status=201)` (a `market.unit.Replay`, or None without a key), `visit.address`;
+`await request.count()` counts a call of a route with `counted_by="handler"`;
+`await request.until_hung_up()` returns when the client has gone (call it only after the body was
+read; it is how a parked poll notices).
 
 To refuse, raise `kit.errors.Problem`. To repeat a stored answer, raise `kit.idempotency.Replayed`.
 Query values: `wait: Annotated[int, QueryParameter(ge=0, le=60)] = 0`, or

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import structlog
 
-from openclaw_jobs.api.problems import encode_problem
+from openclaw_jobs.api.documents import PROBLEM_JSON, encode_problem
 from openclaw_jobs.api.visit import Visit
 from openclaw_jobs.kit.errors import Problem
 from openclaw_jobs.kit.ids import new_id
@@ -108,7 +108,7 @@ async def _send_internal_error(send: Send, visit: Visit) -> None:
     problem = Problem("internal_error", "Something went wrong on our side; it has been logged.")
     body = encode_problem(problem, visit.request_id)
     headers = [
-        (b"content-type", b"application/problem+json"),
+        (b"content-type", PROBLEM_JSON.encode()),
         (b"content-length", str(len(body)).encode()),
     ]
     await send({"type": "http.response.start", "status": problem.status, "headers": headers})

@@ -1,51 +1,27 @@
 """Every refusal as an RFC 9457 document, whoever raised it."""
 
 import logging
-import re
 from typing import Any, Final
 
-import msgspec
 from litestar import Request, Response
 from litestar.enums import ParamType
 from litestar.exceptions import HTTPException, ValidationException
 
+from openclaw_jobs.api.documents import PROBLEM_JSON, encode_problem, printable
 from openclaw_jobs.api.replay import replayed_response
 from openclaw_jobs.api.visit import visit_of
 from openclaw_jobs.db import is_unavailable
 from openclaw_jobs.kit.errors import FieldError, Problem
 from openclaw_jobs.kit.idempotency import Replayed
 
-__all__ = ["EXCEPTION_HANDLERS", "ClientGone", "encode_problem"]
-
-PROBLEM_JSON: Final = "application/problem+json"
+__all__ = ["EXCEPTION_HANDLERS", "ClientGone"]
 
 _log = logging.getLogger(__name__)
-_NOT_PRINTABLE: Final = re.compile(r"[^\x20-\x7e\u00a0-\ud7ff\ue000-\ufffd]")
 _RETRY_UNAVAILABLE_S: Final = "1"
-_NAME_CHARS: Final = 200
 
 
 class ClientGone(Exception):  # noqa: N818 - not an error of ours
     """The client hung up before its request was complete; nobody reads the answer."""
-
-
-def encode_problem(problem: Problem, request_id: str | None) -> bytes:
-    """The problem document as JSON, with anything unprintable made visible."""
-    document = problem.document(request_id)
-    try:
-        return msgspec.json.encode(document)
-    except UnicodeEncodeError:
-        document["detail"] = printable(problem.detail)
-        document["errors"] = [
-            {"field": printable(e.field), "message": printable(e.message)} for e in problem.errors
-        ]
-        return msgspec.json.encode(document)
-
-
-def printable(text: str) -> str:
-    """`text` without control characters and surrogates, and not too long to read."""
-    cleaned = _NOT_PRINTABLE.sub("\ufffd", text)
-    return cleaned if len(cleaned) <= _NAME_CHARS else cleaned[:_NAME_CHARS] + "…"
 
 
 def _respond(request: Request[Any, Any, Any], problem: Problem) -> Response[bytes]:

@@ -1,14 +1,20 @@
 """`Idempotency-Key` at the door: reading the header, and sending a stored answer again."""
 
 import re
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
 
+import msgspec
 from litestar import Response
 
+from openclaw_jobs.api.documents import PROBLEM_JSON, encode_problem
 from openclaw_jobs.kit.errors import Problem
-from openclaw_jobs.kit.idempotency import StoredAnswer
+from openclaw_jobs.kit.idempotency import ReplayKey, StoredAnswer
+from openclaw_jobs.market.unit import Replay
 
-__all__ = ["parse_key", "replayed_response"]
+__all__ = ["parse_key", "replayable", "replayed_response"]
+
+T = TypeVar("T")
 
 _PRINTABLE: Final = re.compile(rb"[\x20-\x7e]{1,255}")
 
@@ -26,6 +32,35 @@ def parse_key(header: bytes) -> str:
             "Idempotency-Key must be 1 to 255 printable ASCII characters.",
         )
     return value.decode("ascii")
+
+
+def replayable(
+    key: ReplayKey | None,
+    request_id: str,
+    render: Callable[[T], object],
+    *,
+    status: int | Callable[[T], int],
+    headers: Mapping[str, str],
+) -> Replay[T] | None:
+    """What a use case needs to store its answer; see `ApiRequest.replay`."""
+    if key is None:
+        return None
+
+    def answer(value: T) -> StoredAnswer:
+        return StoredAnswer(
+            status=status(value) if callable(status) else status,
+            headers=dict(headers),
+            content=msgspec.json.encode(render(value)).decode(),
+        )
+
+    def refusal(problem: Problem) -> StoredAnswer:
+        return StoredAnswer(
+            status=problem.status,
+            headers={**problem.headers, "Content-Type": PROBLEM_JSON},
+            content=encode_problem(problem, request_id).decode(),
+        )
+
+    return Replay(key=key, answer=answer, refusal=refusal)
 
 
 def replayed_response(answer: StoredAnswer) -> Response[bytes]:

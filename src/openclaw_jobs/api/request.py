@@ -1,13 +1,15 @@
 """The request as handlers see it: strictly decoded, bounded, and knowing who calls."""
 
 import json
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
 
 import msgspec
 from litestar import Request
 from litestar.datastructures import State
 from litestar.handlers import BaseRouteHandler
 
+from openclaw_jobs.api.documents import printable
 from openclaw_jobs.api.guards import (
     BuyerIdentity,
     FrontDoor,
@@ -17,13 +19,17 @@ from openclaw_jobs.api.guards import (
     options_of,
     too_large,
 )
-from openclaw_jobs.api.problems import ClientGone, printable
+from openclaw_jobs.api.problems import ClientGone
+from openclaw_jobs.api.replay import replayable
 from openclaw_jobs.api.visit import Visit, visit_of
 from openclaw_jobs.kit.errors import FieldError, Problem
 from openclaw_jobs.kit.idempotency import ReplayKey
+from openclaw_jobs.market.unit import Replay
 from openclaw_jobs.workers.models import WorkerIdentity
 
 __all__ = ["ApiRequest", "decode_strictly", "until_hung_up"]
+
+T = TypeVar("T")
 
 _UNSAFE: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
@@ -100,6 +106,24 @@ class ApiRequest(Request[Any, Any, State]):
             key=visit.idempotency_key,
             body_hash=visit.body_hash,
             refuse=_plan(self).options.replay == "refuse",
+        )
+
+    def replay(
+        self,
+        render: Callable[[T], object],
+        *,
+        status: int | Callable[[T], int] = 200,
+        headers: Mapping[str, str] | None = None,
+    ) -> Replay[T] | None:
+        """How the use case answers this request if it comes again; None without a key.
+
+        Args:
+            render: Makes the body's struct of what the use case returns, as the handler does.
+            status: The answer's status, or how it follows from what the use case returns.
+            headers: Headers of the answer worth repeating.
+        """
+        return replayable(
+            self.replay_key, self.request_id, render, status=status, headers=headers or {}
         )
 
     async def count(self) -> None:
