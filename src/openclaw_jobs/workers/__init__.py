@@ -3,6 +3,7 @@
 from openclaw_jobs.workers.models import (
     TIERS,
     Preferences,
+    PreferencesChange,
     Profile,
     Schedule,
     Standing,
@@ -15,6 +16,7 @@ from openclaw_jobs.workers.models import (
 __all__ = [
     "TIERS",
     "Preferences",
+    "PreferencesChange",
     "Profile",
     "Schedule",
     "Standing",

@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Annotated, Final, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 Tier = Literal["bronze", "silver", "gold", "platinum"]
 TIERS: Final[tuple[Tier, ...]] = ("bronze", "silver", "gold", "platinum")
@@ -12,7 +12,7 @@ TIERS: Final[tuple[Tier, ...]] = ("bronze", "silver", "gold", "platinum")
 
 Standing = Literal["active", "suspended", "banned"]
 
-Category = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+Category = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._/-]{0,63}\Z")]
 Hour = Annotated[int, Meta(ge=0, le=24)]
 
 
@@ -37,6 +37,22 @@ class Preferences(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_earning_cents: Annotated[int, Meta(ge=0, le=100_000_000)] = 0
     max_concurrent: Annotated[int, Meta(ge=1, le=1000)] = 10
     daily_limit: Annotated[int, Meta(ge=0, le=1_000_000_000)] | None = None
+
+
+class PreferencesChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Preferences to set; what is UNSET stays as it is. The fields are those of `Preferences`."""
+
+    categories: (
+        Annotated[list[Category], Meta(min_length=1, max_length=50)] | None | UnsetType
+    ) = UNSET
+    min_earning_cents: Annotated[int, Meta(ge=0, le=100_000_000)] | UnsetType = UNSET
+    max_concurrent: Annotated[int, Meta(ge=1, le=1000)] | UnsetType = UNSET
+    daily_limit: Annotated[int, Meta(ge=0, le=1_000_000_000)] | None | UnsetType = UNSET
+
+    def applied_to(self, old: Preferences) -> Preferences:
+        """`old` with what is set here."""
+        changes = {f: v for f in self.__struct_fields__ if (v := getattr(self, f)) is not UNSET}
+        return msgspec.structs.replace(old, **changes)
 
 
 class WorkerIdentity(msgspec.Struct, frozen=True):

@@ -26,6 +26,13 @@ def effective_standing(
     return standing
 
 
+def suspension_detail(until: str | None) -> str:
+    """What a suspended worker is told; `until` is RFC 3339, None for no set end."""
+    if until is None:
+        return "This worker is suspended; GET /api/worker/me tells why."
+    return f"This worker is suspended until {until}; GET /api/worker/me tells why."
+
+
 def is_timezone(name: str) -> bool:
     """Whether the IANA time zone database knows `name`."""
     try:
@@ -45,6 +52,20 @@ def within_schedule(schedule: Schedule | None, now: datetime) -> bool:
         start <= hour < end if start < end else hour >= start or hour < end
         for start, end in schedule.hours
         if start != end
+    )
+
+
+def hours_until_open(schedule: Schedule | None, now: datetime) -> float:
+    """Hours until the worker wants work again; 0 if it does now, 24 if its schedule never opens.
+
+    By the wall clock: on a day when the clock is changed it may be an hour off.
+    """
+    if schedule is None or within_schedule(schedule, now):
+        return 0.0
+    local = now.astimezone(ZoneInfo(schedule.timezone))
+    hour = local.hour + local.minute / 60 + local.second / 3600
+    return min(
+        ((start - hour) % 24 for start, end in schedule.hours if start != end), default=24.0
     )
 
 

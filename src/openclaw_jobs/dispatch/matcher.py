@@ -1,0 +1,265 @@
+"""The matcher: one coroutine a process that hands queued tasks to parked polls."""
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+import structlog
+
+from openclaw_jobs.dispatch.models import Claim, ClaimRequest, ClaimResult, Lane, Seeker
+from openclaw_jobs.dispatch.waiters import Waiter, Waiters
+from openclaw_jobs.kit.errors import Problem
+from openclaw_jobs.kit.timefmt import rfc3339_or_none
+from openclaw_jobs.workers import WorkerIdentity
+from openclaw_jobs.workers.rules import suspension_detail
+
+_log = structlog.get_logger(__name__)
+
+MAX_BATCH: Final = 100
+"""The most tasks that one round hands out: it bounds how long its transaction lasts."""
+
+_MAX_BATCHES: Final = 100
+_TICK_SECONDS: Final = 1.0
+
+
+class Matcher:
+    """Parks polls and serves them, batch by batch.
+
+    A round starts when a poll arrives, when tasks were queued (`wake`), and at a jittered tick
+    of about a second, which finds what no wake-up told of. An idle tick is one statement.
+
+    Args:
+        claim: Matches and claims in a transaction of its own (`market.claim_tasks`).
+        give_back: Puts back tasks whose poll hung up before it could be answered.
+        any_queued: Whether any task waits.
+        rng: Spreads the ticks of many processes.
+    """
+
+    def __init__(
+        self,
+        *,
+        claim: Callable[[ClaimRequest], Awaitable[ClaimResult]],
+        give_back: Callable[[Sequence[Claim]], Awaitable[None]],
+        any_queued: Callable[[], Awaitable[bool]],
+        rng: random.Random,
+    ) -> None:
+        """See the class."""
+        self._claim = claim
+        self._give_back = give_back
+        self._any_queued = any_queued
+        self._rng = rng
+        self._waiters = Waiters()
+        self._blocked: set[Waiter] = set()
+        self._arrived: list[Waiter] = []
+        self._woken: set[str] = set()
+        self._woken_all = False
+        self._tick_due = False
+        self._cursors: dict[Lane, tuple[int, str]] = {}
+        self._event = asyncio.Event()
+        self._round_end: asyncio.Future[None] | None = None
+        self._draining = False
+        self._running: asyncio.Task[None] | None = None
+        self._returns: set[asyncio.Task[None]] = set()
+
+    @property
+    def parked(self) -> int:
+        """How many polls wait here."""
+        return len(self._waiters)
+
+    def parked_workers(self) -> int:
+        """How many different workers wait here."""
+        return len({waiter.worker.worker_id for waiter in self._waiters})
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._running = asyncio.create_task(self._serve(), name="matcher")
+
+    def drain(self) -> None:
+        """Answer every parked poll with nothing (after a round that runs), new ones at once."""
+        self._draining = True
+        self._event.set()
+
+    async def stop(self) -> None:
+        """Drain, let a round that runs end, and stop."""
+        self.drain()
+        if self._running is not None:
+            await self._running
+        await asyncio.gather(*self._returns)
+
+    def wake(self, categories: frozenset[str] | None) -> None:
+        """Tasks were queued in these categories; None: perhaps in any."""
+        if categories is None:
+            self._woken_all = True
+        else:
+            self._woken.update(categories)
+        if len(self._waiters):
+            self._event.set()
+
+    def unblock(self, worker_ids: frozenset[str]) -> None:
+        """These workers have room again: look for them without waiting for a tick."""
+        freed = [w for w in self._blocked if w.worker.worker_id in worker_ids]
+        for waiter in freed:
+            waiter.blocked = False
+            self._blocked.discard(waiter)
+            self._arrived.append(waiter)
+        if freed:
+            self._event.set()
+
+    async def next(self, worker: WorkerIdentity, want: int, wait_seconds: float) -> list[Claim]:
+        """Claim up to `want` tasks, waiting until there is one or the time is up.
+
+        If the caller is cancelled, what had been claimed for it goes back to the queue.
+
+        Raises:
+            Problem: `suspended`.
+        """
+        if self._draining:
+            return []
+        answer: asyncio.Future[list[Claim]] = asyncio.get_running_loop().create_future()
+        waiter = self._waiters.park(worker, want, answer)
+        self._arrived.append(waiter)
+        self._event.set()
+        try:
+            await asyncio.wait((answer,), timeout=wait_seconds)
+            # The time is up; but the first look is owed to everybody, and a round that runs
+            # may just be claiming for this poll.
+            while not answer.done() and (not waiter.looked_for or self._round_end is not None):
+                await self._next_round_end()
+            return answer.result() if answer.done() else []
+        except asyncio.CancelledError:
+            waiter.hung_up = True
+            if answer.done() and not answer.cancelled() and answer.exception() is None:
+                self._return_later(answer.result())
+            raise
+        finally:
+            self._waiters.remove(waiter)
+            self._blocked.discard(waiter)
+
+    async def _next_round_end(self) -> None:
+        if self._round_end is None:
+            self._round_end = asyncio.get_running_loop().create_future()
+            self._event.set()
+        await asyncio.shield(self._round_end)
+
+    async def _serve(self) -> None:
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(self._tick_after(), self._tick)
+        while not self._draining:
+            await self._event.wait()
+            self._event.clear()
+            tick, self._tick_due = self._tick_due, False
+            if tick:
+                timer = loop.call_later(self._tick_after(), self._tick)
+            await self._round(tick=tick)
+        timer.cancel()
+        for waiter in list(self._waiters):
+            waiter.resolve([])
+
+    def _tick(self) -> None:
+        self._tick_due = True
+        self._event.set()
+
+    def _tick_after(self) -> float:
+        return _TICK_SECONDS * self._rng.uniform(0.75, 1.25)
+
+    async def _round(self, *, tick: bool) -> None:
+        """Look once for everybody whom the wake-ups concern; never raises."""
+        if self._round_end is None:
+            self._round_end = asyncio.get_running_loop().create_future()
+        arrived, self._arrived = self._arrived, []
+        try:
+            if len(self._waiters):
+                await self._look(arrived, tick=tick)
+        except Exception as error:  # noqa: BLE001 - a poll's answer, or looked for again by a tick
+            _log.warning("matching_failed", error=type(error).__name__)
+            for waiter in arrived:
+                waiter.fail(error)
+        finally:
+            for waiter in arrived:
+                waiter.looked_for = True
+            self._round_end.set_result(None)
+            self._round_end = None
+
+    async def _look(self, arrived: Iterable[Waiter], *, tick: bool) -> None:
+        woken, self._woken = frozenset(self._woken), set()
+        everywhere, self._woken_all = self._woken_all, False
+        if tick:
+            for waiter in self._blocked:
+                waiter.blocked = False
+            self._blocked.clear()
+            everywhere = everywhere or await self._any_queued()
+        lanes = set(self._waiters.lanes(None if everywhere else woken))
+        for waiter in arrived:
+            lanes.update(waiter.worker.preferences.categories or (None,))
+        await self._serve_lanes(dict.fromkeys(lanes))
+        if tick and self._cursors:
+            await self._serve_lanes({k: v for k, v in self._cursors.items() if k in lanes})
+
+    async def _serve_lanes(self, lanes: Mapping[Lane, tuple[int, str] | None]) -> None:
+        for _ in range(_MAX_BATCHES):
+            limit = self._wanted()
+            if not lanes or limit == 0 or self._draining:
+                return
+            result = await self._claim(
+                ClaimRequest(
+                    lanes=lanes,
+                    limit=limit,
+                    in_tier_order=self._waiters.in_tier_order,
+                    in_arrival_order=self._waiters.in_arrival_order,
+                )
+            )
+            self._answer(result)
+            for lane, place in result.lanes.items():
+                if place is not None:
+                    self._cursors[lane] = place
+                else:
+                    self._cursors.pop(lane, None)
+            if not result.more:
+                return
+
+    def _wanted(self) -> int:
+        total = 0
+        for waiter in self._waiters:
+            if not waiter.gone:
+                total += waiter.want
+                if total >= MAX_BATCH:
+                    return MAX_BATCH
+        return total
+
+    def _answer(self, result: ClaimResult) -> None:
+        claims: defaultdict[int, list[Claim]] = defaultdict(list)
+        seekers: dict[int, Seeker] = {}
+        for assignment in result.assignments:
+            claims[id(assignment.seeker)].append(assignment.claim)
+            seekers[id(assignment.seeker)] = assignment.seeker
+        for key, seeker in seekers.items():
+            if not _waiter(seeker).resolve(claims[key]):
+                self._return_later(claims[key])
+        for suspended in result.suspended:
+            until = rfc3339_or_none(suspended.until)
+            _waiter(suspended.seeker).fail(
+                Problem("suspended", suspension_detail(until), suspended_until=until)
+            )
+        for seeker in result.blocked:
+            waiter = _waiter(seeker)
+            waiter.blocked = True
+            self._blocked.add(waiter)
+
+    def _return_later(self, claims: Sequence[Claim]) -> None:
+        if claims:
+            returning = asyncio.create_task(self._give_back(claims))
+            self._returns.add(returning)
+            returning.add_done_callback(self._returned)
+
+    def _returned(self, returning: asyncio.Task[None]) -> None:
+        self._returns.discard(returning)
+        if not returning.cancelled() and (error := returning.exception()) is not None:
+            # Their leases run out, and recovery puts the tasks back.
+            _log.warning("give_back_failed", error=type(error).__name__)
+
+
+def _waiter(seeker: Seeker) -> Waiter:
+    assert isinstance(seeker, Waiter)
+    return seeker

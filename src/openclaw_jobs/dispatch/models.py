@@ -1,0 +1,166 @@
+"""What dispatch deals in: seekers, candidates, claims and leases."""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Literal, Protocol
+
+import msgspec
+
+from openclaw_jobs.workers import Preferences, Schedule, Standing, Tier, WorkerIdentity
+
+Lane = str | None
+"""A queue to look into: one category's, or None for that of all categories."""
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """A queued task that might be handed out.
+
+    `tried_by` are the workers that released, lost or failed it: it is never offered to them again.
+    """
+
+    task_id: str
+    category: str
+    price_cents: int
+    min_tier: int
+    queue_rank: int
+    tried_by: frozenset[str]
+
+
+class Seeker(Protocol):
+    """Somebody that wants tasks now; in production a parked poll."""
+
+    @property
+    def worker(self) -> WorkerIdentity:
+        """Who asks."""
+        ...
+
+    @property
+    def want(self) -> int:
+        """How many tasks it takes at the most."""
+        ...
+
+    @property
+    def gone(self) -> bool:
+        """Whether it has hung up, been served, or need not be asked in this round."""
+        ...
+
+
+class ClaimRequest(msgspec.Struct, frozen=True):
+    """What one round of matching may look at.
+
+    Attributes:
+        lanes: The queues to look into, each with the place to read on from (None: its head).
+        limit: The most tasks to hand out.
+        in_tier_order: The seekers, better tier first, then longest waiting.
+        in_arrival_order: The seekers, longest waiting first.
+    """
+
+    lanes: Mapping[Lane, tuple[int, str] | None]
+    limit: int
+    in_tier_order: Callable[[], Iterator[Seeker]]
+    in_arrival_order: Callable[[], Iterator[Seeker]]
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What the database says of a worker at the moment of a claim."""
+
+    worker_id: str
+    tier: Tier
+    standing: Standing
+    suspended_until: datetime | None
+    preferences: Preferences
+    schedule: Schedule | None
+    held: int
+    completed_today: int
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """A task in a worker's hands; `messages` is JSON text if the task was posted as messages."""
+
+    task_id: str
+    worker_id: str
+    lease_token: str
+    lease_expires_at: datetime
+    lease_seconds: int
+    category: str
+    prompt: str | None
+    messages: str | None
+    earning_cents: int
+    attempt: int
+
+
+class Assignment(msgspec.Struct, frozen=True):
+    """A claim and the seeker that it is for."""
+
+    seeker: Seeker
+    claim: Claim
+
+
+class Suspended(msgspec.Struct, frozen=True):
+    """A seeker that may not have work now."""
+
+    seeker: Seeker
+    until: datetime | None
+
+
+class ClaimResult(msgspec.Struct, frozen=True):
+    """What a round of matching came to.
+
+    Attributes:
+        assignments: What was handed out.
+        suspended: Seekers that may not have work.
+        blocked: Seekers that are at one of their own limits.
+        lanes: Where each lane was read up to; None: it was read to its end.
+        more: Whether another round may find more tasks for those that are left.
+    """
+
+    assignments: list[Assignment]
+    suspended: list[Suspended]
+    blocked: list[Seeker]
+    lanes: dict[Lane, tuple[int, str] | None]
+    more: bool
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """A lease with its task, which is locked, and its worker's standing.
+
+    `now` is the database's; `live`: the lease is not past its end by that clock.
+    """
+
+    task_id: str
+    worker_id: str
+    token_hash: bytes
+    attempt: int
+    rate_bp: int
+    earning_cents: int
+    claimed_at: datetime
+    live: bool
+    buyer_id: str
+    category: str
+    price_cents: int
+    promo_cents: int
+    failures: int
+    standing: Standing
+    suspended_until: datetime | None
+    now: datetime
+
+
+Outcome = Literal["completed", "failed", "released", "expired"]
+
+
+class EndedLease(msgspec.Struct, frozen=True):
+    """How a lease ended; `error` and `usage` are what the worker said of it."""
+
+    lease: Lease
+    outcome: Outcome
+    error: str | None = None
+    usage: str | None = None
+
+
+class PastAttempt(msgspec.Struct, frozen=True):
+    """A lease that ended before, found by the task and the worker that held it."""
+
+    task_id: str
+    worker_id: str
+    token_hash: bytes
+    outcome: Outcome

@@ -1,0 +1,162 @@
+"""SQL of matching: candidates, what limits a worker, and claims."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+
+import msgspec
+
+from openclaw_jobs.db import Connection
+from openclaw_jobs.dispatch.models import Candidate, Facts
+from openclaw_jobs.workers import Preferences, Schedule
+
+_CANDIDATE = """t.id, t.category, t.price_cents, t.min_tier, t.queue_rank,
+    CASE WHEN t.attempts > 0
+        THEN ARRAY(SELECT a.worker_id FROM attempts a WHERE a.task_id = t.id) END"""
+# Advisory locks of two keys: this one is dispatch's, the other is of the worker's id.
+_WORKER_LOCK_SPACE = 1_330_795_092
+
+
+def _candidate(row: Sequence[Any]) -> Candidate:
+    return Candidate(row[0], row[1], row[2], row[3], row[4], frozenset(row[5] or ()))
+
+
+async def select_any(
+    conn: Connection, after: tuple[int, str], limit: int, min_tier: int
+) -> list[Candidate]:
+    """Lock the first queued tasks of all categories behind `after`, in queue order.
+
+    Tasks that another process has locked are passed over, as are those for better tiers.
+    """
+    cursor = await conn.execute(
+        f"""
+        SELECT {_CANDIDATE} FROM tasks t
+        WHERE t.status = 'queued' AND (t.queue_rank, t.id) > (%s, %s)
+            AND t.min_tier <= %s AND t.expires_at > now()
+        ORDER BY t.queue_rank, t.id LIMIT %s FOR UPDATE OF t SKIP LOCKED
+        """,  # noqa: S608 - own column list
+        (*after, min_tier, limit),
+    )
+    return [_candidate(row) for row in await cursor.fetchall()]
+
+
+async def select_by_category(
+    conn: Connection,
+    lanes: Sequence[tuple[str, int, str]],
+    limit: int,
+    min_tier: int,
+) -> list[Candidate]:
+    """As `select_any`, but of each category given, behind its own place."""
+    cursor = await conn.execute(
+        f"""
+        SELECT c.* FROM unnest(%s::text[], %s::bigint[], %s::text[]) AS lane (category, rank, id)
+        CROSS JOIN LATERAL (
+            SELECT {_CANDIDATE} FROM tasks t
+            WHERE t.status = 'queued' AND t.category = lane.category COLLATE "C"
+                AND (t.queue_rank, t.id) > (lane.rank, lane.id COLLATE "C")
+                AND t.min_tier <= %s AND t.expires_at > now()
+            ORDER BY t.queue_rank, t.id LIMIT %s FOR UPDATE OF t SKIP LOCKED
+        ) AS c
+        """,  # noqa: S608 - own column list
+        ([x[0] for x in lanes], [x[1] for x in lanes], [x[2] for x in lanes], min_tier, limit),
+    )
+    return [_candidate(row) for row in await cursor.fetchall()]
+
+
+async def any_queued(conn: Connection) -> bool:
+    """Whether any task waits at all."""
+    cursor = await conn.execute("SELECT EXISTS (SELECT FROM tasks WHERE status = 'queued')")
+    row = await cursor.fetchone()
+    return row is not None and bool(row[0])
+
+
+async def lock_workers(conn: Connection, worker_ids: Sequence[str]) -> list[str]:
+    """Take, until the transaction ends, the right to give these workers tasks.
+
+    Those that another process is giving tasks to at this moment are left out. Only after this
+    may their leases be counted: a count that started earlier could miss the other's.
+    """
+    cursor = await conn.execute(
+        """
+        SELECT id FROM unnest(%s::text[]) AS w (id)
+        WHERE pg_try_advisory_xact_lock(%s, hashtext(id))
+        """,
+        (list(worker_ids), _WORKER_LOCK_SPACE),
+    )
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def select_facts(conn: Connection, worker_ids: Sequence[str], today: date) -> list[Facts]:
+    """What decides how many tasks these workers may have."""
+    cursor = await conn.execute(
+        """
+        SELECT w.id, w.tier, w.standing, w.suspended_until, w.categories, w.min_earning_cents,
+            w.max_concurrent, w.daily_limit, w.schedule::text,
+            (SELECT count(*) FROM leases l WHERE l.worker_id = w.id),
+            CASE WHEN s.today = %s THEN s.today_completed ELSE 0 END
+        FROM workers w JOIN worker_stats s ON s.worker_id = w.id WHERE w.id = ANY(%s)
+        """,
+        (today, list(worker_ids)),
+    )
+    return [
+        Facts(
+            worker_id=row[0],
+            tier=row[1],
+            standing=row[2],
+            suspended_until=row[3],
+            preferences=Preferences(*row[4:8]),
+            schedule=None if row[8] is None else msgspec.json.decode(row[8], type=Schedule),
+            held=row[9],
+            completed_today=row[10],
+        )
+        for row in await cursor.fetchall()
+    ]
+
+
+async def write_claims(
+    conn: Connection,
+    claims: Sequence[tuple[str, str, bytes, int, int]],
+    lease_seconds: int,
+) -> list[tuple[str, int, datetime, str, str | None, str | None]]:
+    """Compare-and-set tasks from queued to claimed and write their leases, in one statement.
+
+    Args:
+        conn: A connection in a transaction.
+        claims: Task, worker, hash of the lease's token, rate in basis points, earning in cents.
+        lease_seconds: How long each lease lasts.
+
+    Returns:
+        For each task that was still queued: its id, attempt, the lease's end, the buyer, and the
+        text as prompt or as messages.
+    """
+    cursor = await conn.execute(
+        """
+        WITH pick AS (
+            SELECT * FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::int[], %s::bigint[])
+                AS p (task_id, worker_id, token_hash, rate_bp, earning_cents)
+        ), claimed AS (
+            UPDATE tasks t SET status = 'claimed', worker_id = p.worker_id, claimed_at = now(),
+                attempts = t.attempts + 1
+            FROM pick p WHERE t.id = p.task_id COLLATE "C" AND t.status = 'queued'
+            RETURNING t.id, t.attempts, t.buyer_id, p.worker_id, p.token_hash, p.rate_bp,
+                p.earning_cents
+        ), leased AS (
+            INSERT INTO leases (task_id, worker_id, attempt, token_hash, rate_bp, earning_cents,
+                expires_at)
+            SELECT id, worker_id, attempts, token_hash, rate_bp, earning_cents,
+                now() + make_interval(secs => %s) FROM claimed
+            RETURNING task_id, expires_at
+        )
+        SELECT c.id, c.attempts, l.expires_at, c.buyer_id, i.prompt, i.messages
+        FROM claimed c JOIN leased l ON l.task_id = c.id JOIN task_inputs i ON i.task_id = c.id
+        """,
+        (
+            [c[0] for c in claims],
+            [c[1] for c in claims],
+            [c[2] for c in claims],
+            [c[3] for c in claims],
+            [c[4] for c in claims],
+            lease_seconds,
+        ),
+    )
+    return [(r[0], r[1], r[2], r[3], r[4], r[5]) for r in await cursor.fetchall()]

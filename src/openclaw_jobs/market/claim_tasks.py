@@ -1,0 +1,211 @@
+"""One round of matching: pick tasks for seekers, and put them into their hands."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import UTC
+from typing import Final
+
+from openclaw_jobs.dispatch import rules
+from openclaw_jobs.dispatch.models import (
+    Assignment,
+    Candidate,
+    Claim,
+    ClaimRequest,
+    ClaimResult,
+    Facts,
+    Lane,
+    Seeker,
+    Suspended,
+)
+from openclaw_jobs.dispatch.store import claims as store
+from openclaw_jobs.dispatch.store import leases
+from openclaw_jobs.economy import Config, commission_bp, commission_cents
+from openclaw_jobs.economy import Tier as EconomyTier
+from openclaw_jobs.kit.tokens import hash_token, new_token
+from openclaw_jobs.market.context import Market
+from openclaw_jobs.market.unit import Unit, begin
+from openclaw_jobs.workers import TIERS, Tier
+from openclaw_jobs.workers.rules import effective_standing, tier_rank
+
+_MAX_PAGES: Final = 5
+_PAGE: Final = 200
+_MAX_PROPOSALS: Final = 10
+_HEAD: Final = (-(2**62), "")
+
+
+def earning_cents(config: Config, price_cents: int, tier: Tier) -> int:
+    """What a worker of this tier gets for a task of this price, after commission."""
+    rate_bp = commission_bp(config.commissions, EconomyTier(tier))
+    return price_cents - commission_cents(price_cents, rate_bp)
+
+
+async def claim_tasks(market: Market, request: ClaimRequest) -> ClaimResult:
+    """Match the seekers of `request` with queued tasks, in one transaction.
+
+    The tasks are locked as they are read, and a worker's limits are counted under a lock of its
+    own, so that neither a task nor a worker's last free place is given away twice, by whatever
+    number of processes.
+    """
+    async with begin(market) as unit:
+        return await _Round(market, unit, request).run()
+
+
+class _Round:
+    """The state of one round."""
+
+    def __init__(self, market: Market, unit: Unit, request: ClaimRequest) -> None:
+        self._market = market
+        self._unit = unit
+        self._request = request
+        self._config = market.config
+        self._facts: dict[str, Facts] = {}
+        self._room: dict[str, int] = {}
+        self._places: dict[Lane, tuple[int, str] | None] = dict(request.lanes)
+
+    async def run(self) -> ClaimResult:
+        pool: dict[str, Candidate] = {}
+        pairs: list[tuple[Candidate, Seeker]] = []
+        open_lanes = list(self._request.lanes)
+        for page in range(_MAX_PAGES):
+            limit = self._request.limit if page == 0 else _PAGE
+            found, open_lanes = await self._read(open_lanes, limit)
+            pool.update((candidate.task_id, candidate) for candidate in found)
+            pairs = await self._propose(pool)
+            if not open_lanes or len(pairs) >= self._request.limit or not self._somebody_left():
+                break
+        served = [pair for pair in pairs if not pair[1].gone]
+        assignments = await self._write(served)
+        suspended, blocked = self._kept_out()
+        return ClaimResult(
+            assignments=assignments,
+            suspended=suspended,
+            blocked=blocked,
+            lanes={lane: self._places[lane] for lane in self._request.lanes}
+            | {lane: None for lane in self._request.lanes if lane not in open_lanes},
+            more=len(pairs) >= self._request.limit,
+        )
+
+    async def _read(
+        self, lanes: Sequence[Lane], limit: int
+    ) -> tuple[list[Candidate], list[Lane]]:
+        """The next candidates of each lane, and the lanes that may have more."""
+        first = next(self._request.in_tier_order(), None)
+        best = 0 if first is None else tier_rank(first.worker.tier)
+        found: dict[Lane, list[Candidate]] = defaultdict(list)
+        if None in lanes:
+            after = self._places[None] or _HEAD
+            found[None] = await store.select_any(self._unit.conn, after, limit, best)
+        named = [lane for lane in lanes if lane is not None]
+        if named:
+            places = [(lane, *(self._places[lane] or _HEAD)) for lane in named]
+            for candidate in await store.select_by_category(self._unit.conn, places, limit, best):
+                found[candidate.category].append(candidate)
+        for lane, candidates in found.items():
+            if candidates:
+                self._places[lane] = (candidates[-1].queue_rank, candidates[-1].task_id)
+        still_open = [lane for lane in lanes if len(found[lane]) >= limit]
+        return [candidate for each in found.values() for candidate in each], still_open
+
+    async def _propose(self, pool: Mapping[str, Candidate]) -> list[tuple[Candidate, Seeker]]:
+        """Pairs that hold by what the database says of the workers in them."""
+        candidates = sorted(pool.values(), key=lambda c: (c.queue_rank, c.task_id))
+        fairness = self._config.dispatch.fairness_percent
+        for _ in range(_MAX_PROPOSALS):
+            pairs = rules.propose(
+                candidates,
+                self._request,
+                self._facts,
+                self._room,
+                lambda price, tier: earning_cents(self._config, price, tier),
+                lambda: self._market.rng.random() * 100 < fairness,
+            )[: self._request.limit]
+            unknown = {s.worker.worker_id for _, s in pairs} - self._room.keys()
+            if not unknown:
+                return pairs
+            await self._verify(sorted(unknown))
+        return [pair for pair in pairs if pair[1].worker.worker_id in self._facts]
+
+    async def _verify(self, worker_ids: Sequence[str]) -> None:
+        now = self._unit.now
+        locked = set(await store.lock_workers(self._unit.conn, worker_ids))
+        facts = await store.select_facts(
+            self._unit.conn, sorted(locked), now.astimezone(UTC).date()
+        )
+        # Who is being served elsewhere at this moment gets nothing here; the tick asks again.
+        self._room.update(dict.fromkeys(worker_ids, 0))
+        for fact in facts:
+            self._facts[fact.worker_id] = fact
+            self._room[fact.worker_id] = rules.capacity(fact, now)
+
+    def _somebody_left(self) -> bool:
+        return any(
+            not s.gone and self._room.get(s.worker.worker_id, 1) > 0
+            for s in self._request.in_tier_order()
+        )
+
+    async def _write(self, pairs: Sequence[tuple[Candidate, Seeker]]) -> list[Assignment]:
+        if not pairs:
+            return []
+        lease_seconds = self._config.dispatch.lease_seconds
+        rates = {t: commission_bp(self._config.commissions, EconomyTier(t)) for t in TIERS}
+        by_task: dict[str, tuple[Candidate, Seeker, str, int]] = {}
+        rows: list[tuple[str, str, bytes, int, int]] = []
+        for candidate, seeker in pairs:
+            worker_id = seeker.worker.worker_id
+            tier = self._facts[worker_id].tier
+            earning = candidate.price_cents - commission_cents(candidate.price_cents, rates[tier])
+            token = new_token("lease")
+            by_task[candidate.task_id] = (candidate, seeker, token, earning)
+            rows.append(
+                (candidate.task_id, worker_id, hash_token(token), rates[tier], earning)
+            )
+        assignments: list[Assignment] = []
+        for task_id, attempt, expires_at, buyer_id, prompt, messages in await store.write_claims(
+            self._unit.conn, rows, lease_seconds
+        ):
+            candidate, seeker, token, earning = by_task[task_id]
+            claim = Claim(
+                task_id=task_id,
+                worker_id=seeker.worker.worker_id,
+                lease_token=token,
+                lease_expires_at=expires_at,
+                lease_seconds=lease_seconds,
+                category=candidate.category,
+                prompt=prompt,
+                messages=messages,
+                earning_cents=earning,
+                attempt=attempt,
+            )
+            assignments.append(Assignment(seeker, claim))
+            self._unit.tell(buyer_id, "task.claimed", task_id, status="claimed")
+        return assignments
+
+    def _kept_out(self) -> tuple[list[Suspended], list[Seeker]]:
+        suspended: list[Suspended] = []
+        blocked: list[Seeker] = []
+        full = {worker_id for worker_id, room in self._room.items() if room == 0}
+        if full:
+            for seeker in self._request.in_tier_order():
+                worker_id = seeker.worker.worker_id
+                if seeker.gone or worker_id not in full:
+                    continue
+                fact = self._facts.get(worker_id)
+                if fact is not None and _is_kept_out(fact, self._unit):
+                    suspended.append(Suspended(seeker, fact.suspended_until))
+                elif fact is not None:
+                    blocked.append(seeker)
+        return suspended, blocked
+
+
+def _is_kept_out(fact: Facts, unit: Unit) -> bool:
+    return effective_standing(fact.standing, fact.suspended_until, unit.now) != "active"
+
+
+async def give_back(market: Market, claims: Sequence[Claim]) -> None:
+    """Put tasks back that were claimed for a poll that had hung up: nobody ever saw them."""
+    async with begin(market) as unit:
+        for category, buyer_id, task_id in await leases.undo_claims(
+            unit.conn, [c.task_id for c in claims], [hash_token(c.lease_token) for c in claims]
+        ):
+            unit.tell(buyer_id, "task.queued", task_id, status="queued")
+            unit.queue(category)

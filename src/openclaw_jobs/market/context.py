@@ -1,0 +1,63 @@
+"""What the use cases of one process share."""
+
+import random
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from openclaw_jobs.db import Database
+from openclaw_jobs.economy import Config, ConfigCache
+from openclaw_jobs.events import Bus
+from openclaw_jobs.kit.clock import Clock
+
+_WEIGHT = 0.05
+
+
+class Durations:
+    """How long tasks of each category take, as this process has seen it: a moving average."""
+
+    def __init__(self) -> None:
+        """Nothing seen yet."""
+        self._seconds: defaultdict[str, float | None] = defaultdict(lambda: None)
+
+    def observe(self, category: str, seconds: float) -> None:
+        """Count a task that took so long from its claim to its submission."""
+        known = self._seconds[category]
+        self._seconds[category] = (
+            seconds if known is None else known + _WEIGHT * (seconds - known)
+        )
+
+    def seconds(self, category: str) -> float | None:
+        """The average, None before the first task."""
+        return self._seconds[category]
+
+
+@dataclass(frozen=True)
+class Market:
+    """The parts that a use case works with.
+
+    Attributes:
+        db: The pool.
+        configuration: The runtime configuration, kept fresh.
+        bus: Whom to tell after a commit.
+        clock: The present time, where the database's does not decide.
+        rng: Chance, injected so that a test can hold it still.
+        durations: What this process has seen of how long tasks take.
+    """
+
+    db: Database
+    configuration: ConfigCache
+    bus: Bus
+    clock: Clock
+    rng: random.Random
+    durations: Durations = field(default_factory=Durations)
+
+    @property
+    def config(self) -> Config:
+        """The runtime configuration in force now."""
+        return self.configuration.current
+
+    @staticmethod
+    def monotonic() -> float:
+        """Seconds that only ever grow, for measuring waits."""
+        return time.monotonic()

@@ -1,0 +1,29 @@
+"""The proof that the money adds up, across all modules, in one snapshot."""
+
+from typing import Final
+
+import msgspec
+
+from openclaw_jobs import ledger
+from openclaw_jobs.ledger import Proof
+from openclaw_jobs.market import store
+from openclaw_jobs.market.context import Market
+
+_MAX_VIOLATIONS: Final = 100
+
+
+async def prove_ledger(market: Market) -> Proof:
+    """Prove the ledger, and that tasks, earnings and lifetime sums agree with it.
+
+    It reads everything once, so it is as slow as the ledger is long; it blocks nobody.
+    """
+    async with market.db.transaction() as conn:
+        await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        await conn.execute("SET LOCAL statement_timeout = 0")
+        proof = await ledger.verify(conn)
+        violations = await store.select_violations(conn, _MAX_VIOLATIONS)
+    return msgspec.structs.replace(
+        proof,
+        ok=proof.ok and not violations,
+        violations=(*proof.violations, *violations),
+    )

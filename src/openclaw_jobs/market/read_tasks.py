@@ -1,0 +1,94 @@
+"""A buyer reads its tasks, and waits for them."""
+
+from typing import Final
+
+import msgspec
+
+from openclaw_jobs import ledger
+from openclaw_jobs.buyers import BuyerTotals
+from openclaw_jobs.buyers import totals as buyer_totals
+from openclaw_jobs.dispatch.store import nodes
+from openclaw_jobs.events import Signal
+from openclaw_jobs.kit.errors import not_found
+from openclaw_jobs.ledger import Account
+from openclaw_jobs.market.context import Market
+from openclaw_jobs.tasks import TERMINAL, TaskPage, TaskStatus, TaskView, store
+
+_MAX_COUNTED: Final = 1000
+NODE_SILENT_SECONDS: Final = 10
+"""A node not heard of for this long is taken for gone."""
+
+
+class QueuePlace(msgspec.Struct, frozen=True):
+    """Where a queued task stands: 1 is next. The wait is an estimate, None if nothing is known."""
+
+    position: int
+    workers_online: int
+    estimated_wait_s: int | None
+
+
+class Balance(msgspec.Struct, frozen=True):
+    """What a buyer has, by where it came from, and its lifetime sums, in cents."""
+
+    promo_cents: int
+    paid_cents: int
+    lifetime: BuyerTotals
+
+
+async def get_task(market: Market, buyer_id: str, task_id: str, wait_seconds: float) -> TaskView:
+    """A buyer's own task; waits up to `wait_seconds` for it to end.
+
+    Raises:
+        Problem: `not_found`.
+    """
+    deadline = market.monotonic() + wait_seconds
+    with market.bus.subscribe(buyer_id) as subscription:
+        while True:
+            async with market.db.read() as conn:
+                view = await store.select_view(conn, buyer_id, task_id)
+            if view is None:
+                raise not_found("task")
+            left = deadline - market.monotonic()
+            if view.status in TERMINAL or left <= 0:
+                return view
+            if await subscription.wait(left) is Signal.CLOSED:
+                return view
+
+
+async def queue_place(market: Market, view: TaskView) -> QueuePlace | None:
+    """Where a task stands in its queue; None if it is not queued."""
+    if view.status != "queued":
+        return None
+    async with market.db.read() as conn:
+        ahead = await store.count_ahead(
+            conn, view.category, view.queue_rank, view.task_id, _MAX_COUNTED
+        )
+        online = await nodes.count_online(conn, NODE_SILENT_SECONDS)
+    seconds = market.durations.seconds(view.category)
+    estimate = None if seconds is None or online == 0 else round(seconds * (ahead + 1) / online)
+    return QueuePlace(ahead + 1, online, estimate)
+
+
+async def list_tasks(
+    market: Market, buyer_id: str, before: str | None, status: TaskStatus | None, limit: int
+) -> TaskPage:
+    """A page of a buyer's tasks, newest first; `before` is the last id of the page before."""
+    async with market.db.read() as conn:
+        views = await store.select_page(conn, buyer_id, before, status, limit + 1)
+    more = len(views) > limit
+    page = views[:limit]
+    return TaskPage(page, page[-1].task_id if more else None)
+
+
+async def get_balance(market: Market, buyer_id: str) -> Balance:
+    """What a buyer has.
+
+    Raises:
+        Problem: `not_found`.
+    """
+    async with market.db.transaction() as conn:
+        balances = await ledger.balances(conn, buyer_id)
+        totals = await buyer_totals(conn, buyer_id)
+    if totals is None:
+        raise not_found("buyer")
+    return Balance(balances[Account.BUYER_PROMO], balances[Account.BUYER_PAID], totals)

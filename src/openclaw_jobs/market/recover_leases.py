@@ -1,0 +1,84 @@
+"""What heals by itself: leases that ran out, tasks that nobody took, suspensions that are over."""
+
+from datetime import timedelta
+from typing import Final
+
+import msgspec
+
+from openclaw_jobs.dispatch.models import EndedLease, Lease
+from openclaw_jobs.dispatch.rules import is_tasks_fault
+from openclaw_jobs.dispatch.store import leases as store
+from openclaw_jobs.economy import Dispatch
+from openclaw_jobs.market.context import Market
+from openclaw_jobs.market.end_tasks import refund_tasks
+from openclaw_jobs.market.store import try_job_lock
+from openclaw_jobs.market.submit_work import put_back
+from openclaw_jobs.market.unit import Unit, begin
+from openclaw_jobs.tasks import store as tasks
+from openclaw_jobs.workers import StatsChange
+from openclaw_jobs.workers import service as workers
+
+_BATCH: Final = 200
+_MAX_BATCHES: Final = 50
+
+
+class Recovered(msgspec.Struct, frozen=True):
+    """What a run of recovery did."""
+
+    requeued: int = 0
+    failed: int = 0
+    expired: int = 0
+    suspended: int = 0
+    reinstated: int = 0
+
+
+async def recover(market: Market) -> Recovered:
+    """Recover everything that is due now, in bounded batches.
+
+    Any number of processes may call it; one at a time does the work, the others find none.
+    """
+    total = Recovered()
+    for _ in range(_MAX_BATCHES):
+        async with begin(market) as unit:
+            if not await try_job_lock(unit.conn, "recover"):
+                return total
+            step = await _recover_batch(market, unit)
+        total = Recovered(
+            *(getattr(total, f) + getattr(step, f) for f in Recovered.__struct_fields__)
+        )
+        if max(step.requeued + step.failed, step.expired, step.reinstated) < _BATCH:
+            break
+    return total
+
+
+async def _recover_batch(market: Market, unit: Unit) -> Recovered:
+    dispatch = market.config.dispatch
+    lost = await store.lock_expired_leases(unit.conn, _BATCH)
+    suspended = await _end_lost(unit, lost, dispatch) if lost else []
+    expired = await tasks.expire_queued(unit.conn, _BATCH)
+    await refund_tasks(unit, expired, "expired")
+    failed = sum(lease.failures + 1 >= dispatch.max_attempts for lease in lost)
+    return Recovered(
+        requeued=len(lost) - failed,
+        failed=failed,
+        expired=len(expired),
+        suspended=len(suspended),
+        reinstated=await workers.end_suspensions(unit.conn, _BATCH),
+    )
+
+
+async def _end_lost(unit: Unit, lost: list[Lease], dispatch: Dispatch) -> list[str]:
+    """Take tasks from workers that let their leases run out; returns who is suspended for it."""
+    await put_back(unit, lost, max_attempts=dispatch.max_attempts)
+    await store.end_leases(unit.conn, [EndedLease(lease, "expired") for lease in lost])
+    now = lost[0].now
+    await workers.add_stats(
+        unit.conn, [StatsChange(lease.worker_id, expired=1) for lease in lost], now
+    )
+    return await workers.strike(
+        unit.conn,
+        [x.worker_id for x in lost if not is_tasks_fault(x.failures, dispatch.task_fault_after)],
+        limit=dispatch.strikes,
+        suspension=timedelta(seconds=dispatch.suspension_seconds),
+        now=now,
+    )

@@ -1,0 +1,133 @@
+"""SQL of what belongs to no single module: answers to repeat, and the proof across modules."""
+
+from datetime import datetime
+
+import msgspec
+
+from openclaw_jobs.db import Connection
+from openclaw_jobs.kit.idempotency import ReplayKey, StoredAnswer
+
+
+async def lock_replay(conn: Connection, key: ReplayKey) -> bool:
+    """Be the only transaction that handles this key; False if another is."""
+    cursor = await conn.execute(
+        "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))",
+        (f"{key.caller}\n{key.route}\n{key.key}",),
+    )
+    row = await cursor.fetchone()
+    return row is not None and bool(row[0])
+
+
+async def select_replay(conn: Connection, key: ReplayKey) -> tuple[bytes, StoredAnswer] | None:
+    """The body's hash and the answer of a request that was handled before."""
+    cursor = await conn.execute(
+        "SELECT body_hash, status, headers, content FROM idempotency_records"
+        " WHERE caller = %s AND route = %s AND key = %s",
+        (key.caller, key.route, key.key),
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        return None
+    headers = msgspec.json.decode(row[2], type=dict[str, str])
+    return bytes(row[0]), StoredAnswer(status=row[1], headers=headers, content=row[3])
+
+
+async def insert_replay(conn: Connection, key: ReplayKey, answer: StoredAnswer) -> None:
+    """Keep an answer."""
+    await conn.execute(
+        "INSERT INTO idempotency_records (caller, route, key, body_hash, status, headers, content)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        (
+            key.caller,
+            key.route,
+            key.key,
+            key.body_hash,
+            answer.status,
+            msgspec.json.encode(answer.headers).decode(),
+            answer.content,
+        ),
+    )
+
+
+async def delete_replays(conn: Connection, before: datetime, limit: int) -> int:
+    """Forget answers that were kept long enough; returns how many."""
+    cursor = await conn.execute(
+        """
+        DELETE FROM idempotency_records WHERE (caller, route, key) IN (
+            SELECT caller, route, key FROM idempotency_records WHERE created_at < %s
+            ORDER BY created_at LIMIT %s)
+        """,
+        (before, limit),
+    )
+    return cursor.rowcount
+
+
+async def try_job_lock(conn: Connection, name: str) -> bool:
+    """Be the only process that runs this periodic job until the transaction ends."""
+    cursor = await conn.execute(
+        "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 1))", (name,)
+    )
+    row = await cursor.fetchone()
+    return row is not None and bool(row[0])
+
+
+async def select_violations(conn: Connection, limit: int) -> list[str]:
+    """Where tasks, earnings and lifetime sums disagree with the ledger's postings."""
+    cursor = await conn.execute(
+        """
+        WITH escrow AS (
+            SELECT owner AS task_id, -sum(amount_cents) AS held FROM postings
+            WHERE account = 'escrow:task' GROUP BY owner
+        ), wrong_escrow AS (
+            SELECT format('task %%s is %%s and has %%s cents in escrow, not %%s',
+                coalesce(t.id, e.task_id), coalesce(t.status, 'unknown'), coalesce(e.held, 0),
+                CASE WHEN t.status IN ('queued', 'claimed') THEN t.price_cents ELSE 0 END)
+            FROM tasks t FULL JOIN escrow e ON e.task_id = t.id
+            WHERE coalesce(e.held, 0) <>
+                CASE WHEN t.status IN ('queued', 'claimed') THEN t.price_cents ELSE 0 END
+        ), paid AS (
+            SELECT split_part(tr.key, ':', 2) AS task_id,
+                -sum(p.amount_cents) FILTER (WHERE p.account = 'worker:frozen') AS net,
+                -sum(p.amount_cents) FILTER (WHERE p.account = 'commission') AS commission
+            FROM transfers tr JOIN postings p ON p.transfer_id = tr.id
+            WHERE tr.kind = 'settle' GROUP BY tr.key
+        ), wrong_earnings AS (
+            SELECT format('task %%s: the earning says net %%s and commission %%s, the ledger %%s'
+                ' and %%s', coalesce(e.task_id, s.task_id), e.net_cents, e.commission_cents,
+                s.net, s.commission)
+            FROM earnings e FULL JOIN paid s ON s.task_id = e.task_id
+            WHERE coalesce(e.net_cents, -1) <> coalesce(s.net, 0)
+                OR coalesce(e.commission_cents, -1) <> coalesce(s.commission, 0)
+        ), unpaid AS (
+            SELECT format('task %%s is completed and has no earning', t.id)
+            FROM tasks t LEFT JOIN earnings e ON e.task_id = t.id
+            WHERE t.status = 'completed' AND e.task_id IS NULL
+        ), frozen AS (
+            SELECT worker_id, sum(net_cents) FILTER (WHERE status = 'frozen') AS cents
+            FROM earnings GROUP BY worker_id
+        ), wrong_frozen AS (
+            SELECT format('worker %%s has %%s cents in frozen lots and %%s in the ledger',
+                b.owner, coalesce(f.cents, 0), b.balance_cents)
+            FROM balances b LEFT JOIN frozen f ON f.worker_id = b.owner
+            WHERE b.account = 'worker:frozen' AND b.balance_cents <> coalesce(f.cents, 0)
+        ), spent AS (
+            SELECT p.owner, sum(p.amount_cents) AS cents
+            FROM postings p JOIN transfers t ON t.id = p.transfer_id
+            WHERE p.account IN ('buyer:paid', 'buyer:promo')
+                AND t.kind IN ('task_charge', 'refund_cancelled', 'refund_failed',
+                    'refund_expired')
+            GROUP BY p.owner
+        ), wrong_totals AS (
+            SELECT format('buyer %%s spent %%s cents by its totals and %%s by the ledger',
+                t.buyer_id, t.spent_cents, coalesce(s.cents, 0))
+            FROM buyer_totals t LEFT JOIN spent s ON s.owner = t.buyer_id
+            WHERE t.spent_cents <> coalesce(s.cents, 0)
+        )
+        SELECT * FROM (
+            SELECT * FROM wrong_escrow UNION ALL SELECT * FROM wrong_earnings
+            UNION ALL SELECT * FROM unpaid UNION ALL SELECT * FROM wrong_frozen
+            UNION ALL SELECT * FROM wrong_totals) AS violations LIMIT %s
+        """,
+        (limit,),
+    )
+    return [row[0] for row in await cursor.fetchall()]

@@ -1,0 +1,139 @@
+"""The unit of work: one transaction, its events, its wake-ups, and the answer to be repeated."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from openclaw_jobs import events
+from openclaw_jobs.db import Connection
+from openclaw_jobs.events import EventType, NewEvent, Wake
+from openclaw_jobs.kit.errors import Problem
+from openclaw_jobs.kit.idempotency import Replayed, ReplayKey, StoredAnswer
+from openclaw_jobs.market import store
+from openclaw_jobs.market.context import Market
+
+T = TypeVar("T")
+
+_NEVER_STORED = frozenset({401, 413, 429})
+_SERVER_ERROR = 500
+
+
+class Unit:
+    """A transaction under way, and what is to be told once it has been committed."""
+
+    def __init__(self, conn: Connection, now: datetime) -> None:
+        """Begin with nothing to tell."""
+        self.conn = conn
+        self.now = now
+        self.events: list[NewEvent] = []
+        self.queued: list[str] = []
+
+    def tell(
+        self,
+        buyer_id: str,
+        kind: EventType,
+        task_id: str | None,
+        **data: Any,  # noqa: ANN401 - JSON members of the event
+    ) -> None:
+        """Have an event written with this transaction."""
+        self.events.append(NewEvent(buyer_id, kind, task_id, data))
+
+    def queue(self, category: str) -> None:
+        """A task of this category can be claimed from the commit on."""
+        self.queued.append(category)
+
+
+class Replay(msgspec.Struct, Generic[T], frozen=True):
+    """How to answer a request that comes again.
+
+    Attributes:
+        key: Which request it is.
+        answer: Renders what the effect returned.
+        refusal: Renders the problem that it raised.
+    """
+
+    key: ReplayKey
+    answer: Callable[[T], StoredAnswer]
+    refusal: Callable[[Problem], StoredAnswer]
+
+
+@asynccontextmanager
+async def begin(market: Market) -> AsyncIterator[Unit]:
+    """Open a transaction; its events are written last, its wake-ups sent after the commit."""
+    async with market.db.transaction() as conn:
+        unit = Unit(conn, market.clock.now())
+        yield unit
+        # Last, since it holds the buyers' sequences until the commit.
+        await events.append(conn, unit.events, unit.now)
+    if unit.events or unit.queued:
+        market.bus.publish(
+            Wake(
+                buyers=frozenset(event.buyer_id for event in unit.events),
+                queue=frozenset(unit.queued),
+                queue_count=len(unit.queued),
+            )
+        )
+
+
+async def run(
+    market: Market, effect: Callable[[Unit], Awaitable[T]], replay: Replay[T] | None
+) -> T:
+    """Run an effect in a transaction of its own, once for each idempotency key.
+
+    The answer is stored in the transaction of the effect, so both are there or neither; a
+    refusal is stored as well, with the effect rolled back.
+
+    Raises:
+        Replayed: The request was answered before.
+        Problem: `idempotency_conflict`, `idempotency_in_progress`, or what the effect raised.
+    """
+    if replay is None:
+        async with begin(market) as unit:
+            return await effect(unit)
+    refused: Problem | None = None
+    async with begin(market) as unit:
+        await _first_time(unit.conn, replay.key)
+        try:
+            async with unit.conn.transaction():
+                value = await effect(unit)
+        except Problem as problem:
+            if problem.status in _NEVER_STORED or problem.status >= _SERVER_ERROR:
+                raise
+            refused = problem
+            unit.events.clear()
+            unit.queued.clear()
+            await _store(unit.conn, replay.key, replay.refusal(problem))
+        else:
+            await _store(unit.conn, replay.key, replay.answer(value))
+    if refused is not None:
+        raise refused
+    return value
+
+
+async def _first_time(conn: Connection, key: ReplayKey) -> None:
+    if not await store.lock_replay(conn, key):
+        raise Problem(
+            "idempotency_in_progress",
+            "A request with this Idempotency-Key is still running; ask again in a moment.",
+            headers={"Retry-After": "1"},
+        )
+    stored = await store.select_replay(conn, key)
+    if stored is None:
+        return
+    body_hash, answer = stored
+    if key.refuse or body_hash != key.body_hash:
+        raise Problem(
+            "idempotency_conflict",
+            "This Idempotency-Key was used before"
+            + (", and its answer held a secret." if key.refuse else " with another body."),
+        )
+    raise Replayed(answer)
+
+
+async def _store(conn: Connection, key: ReplayKey, answer: StoredAnswer) -> None:
+    if key.refuse:
+        answer = StoredAnswer(status=answer.status, headers={}, content="")
+    await store.insert_replay(conn, key, answer)

@@ -1,0 +1,91 @@
+"""What a task is."""
+
+from datetime import datetime
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+TaskStatus = Literal[
+    "queued",
+    "claimed",
+    "completed",
+    "failed",
+    "cancelled",
+    "expired",
+    "credited",
+    "credit_review",
+]
+
+TERMINAL: Final[frozenset[TaskStatus]] = frozenset(
+    {"completed", "failed", "cancelled", "expired", "credited", "credit_review"}
+)
+"""Statuses in which no more work will be done."""
+
+Category = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._/-]{0,63}\Z")]
+
+
+class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One turn of a conversation."""
+
+    role: Literal["user", "assistant", "system"]
+    content: str
+
+
+class NewTask(msgspec.Struct, frozen=True):
+    """A task as it is first written. Exactly one of `prompt` and `messages` is given.
+
+    `messages` and `metadata` are JSON texts; `promo_cents` is the part of the price that bonus
+    money paid; `queue_rank` is what the queue is ordered by (see `rules.queue_rank`).
+    """
+
+    task_id: str
+    buyer_id: str
+    category: str
+    price_cents: int
+    promo_cents: int
+    min_tier: int
+    queue_rank: int
+    prompt: str | None
+    messages: str | None
+    metadata: str | None
+    conversation_id: str | None
+    created_at: datetime
+    expires_at: datetime
+
+
+class TaskView(msgspec.Struct, frozen=True):
+    """A task as its buyer sees it; `messages` is JSON text."""
+
+    task_id: str
+    status: TaskStatus
+    category: str
+    price_cents: int
+    prompt: str | None
+    messages: str | None
+    metadata: str | None
+    conversation_id: str | None
+    result: str | None
+    progress: str | None
+    created_at: datetime
+    claimed_at: datetime | None
+    completed_at: datetime | None
+    rating: Literal["up", "down"] | None
+    queue_rank: int
+
+
+class TaskPage(msgspec.Struct, frozen=True):
+    """Some of a buyer's tasks, newest first; `resume_after` is the last id if there are more."""
+
+    tasks: list[TaskView]
+    resume_after: str | None
+
+
+class QueuedTask(msgspec.Struct, frozen=True):
+    """What is needed to end a task that was not done and give its price back."""
+
+    task_id: str
+    buyer_id: str
+    price_cents: int
+    promo_cents: int
+    category: str

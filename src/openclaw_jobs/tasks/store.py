@@ -1,0 +1,145 @@
+"""SQL of tasks as buyers see them; claims and leases are dispatch's."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+from openclaw_jobs.db import Connection
+from openclaw_jobs.tasks.models import NewTask, QueuedTask, TaskView
+
+_VIEW = """
+    SELECT t.id, t.status, t.category, t.price_cents, i.prompt, i.messages, i.metadata,
+        t.conversation_id, r.result, l.progress, t.created_at, t.claimed_at, t.completed_at,
+        t.rating, t.queue_rank
+    FROM tasks t
+    JOIN task_inputs i ON i.task_id = t.id
+    LEFT JOIN task_results r ON r.task_id = t.id
+    LEFT JOIN leases l ON l.task_id = t.id
+"""
+
+
+def _rating(value: int | None) -> Literal["up", "down"] | None:
+    if value is None:
+        return None
+    return "up" if value > 0 else "down"
+
+
+def _view(row: Sequence[Any]) -> TaskView:
+    return TaskView(*row[:13], _rating(row[13]), row[14])
+
+
+async def insert_task(conn: Connection, task: NewTask) -> None:
+    """Insert a queued task and its texts in one statement."""
+    await conn.execute(
+        """
+        WITH texts AS (
+            INSERT INTO task_inputs (task_id, prompt, messages, metadata)
+            VALUES (%(task_id)s, %(prompt)s, %(messages)s, %(metadata)s)
+        )
+        INSERT INTO tasks (id, buyer_id, category, price_cents, promo_cents, min_tier,
+            queue_rank, conversation_id, created_at, expires_at)
+        VALUES (%(task_id)s, %(buyer_id)s, %(category)s, %(price_cents)s, %(promo_cents)s,
+            %(min_tier)s, %(queue_rank)s, %(conversation_id)s, %(created_at)s, %(expires_at)s)
+        """,
+        {name: getattr(task, name) for name in task.__struct_fields__},
+    )
+
+
+async def select_view(conn: Connection, buyer_id: str, task_id: str) -> TaskView | None:
+    """A buyer's own task; None for another's as for none."""
+    cursor = await conn.execute(
+        _VIEW + "WHERE t.id = %s AND t.buyer_id = %s", (task_id, buyer_id)
+    )
+    row = await cursor.fetchone()
+    return None if row is None else _view(row)
+
+
+async def select_page(
+    conn: Connection, buyer_id: str, before: str | None, status: str | None, limit: int
+) -> list[TaskView]:
+    """A buyer's tasks under `before`, newest first."""
+    cursor = await conn.execute(
+        _VIEW
+        + """
+        WHERE t.buyer_id = %(buyer)s
+            AND (%(before)s::text IS NULL OR t.id < %(before)s)
+            AND (%(status)s::text IS NULL OR t.status = %(status)s)
+        ORDER BY t.id DESC LIMIT %(limit)s
+        """,
+        {"buyer": buyer_id, "before": before, "status": status, "limit": limit},
+    )
+    return [_view(row) for row in await cursor.fetchall()]
+
+
+async def owner_exists(conn: Connection, buyer_id: str, task_id: str) -> bool:
+    """Whether the task is this buyer's."""
+    cursor = await conn.execute(
+        "SELECT 1 FROM tasks WHERE id = %s AND buyer_id = %s", (task_id, buyer_id)
+    )
+    return await cursor.fetchone() is not None
+
+
+async def select_status(conn: Connection, buyer_id: str, task_id: str) -> str | None:
+    """The status of a buyer's own task."""
+    cursor = await conn.execute(
+        "SELECT status FROM tasks WHERE id = %s AND buyer_id = %s", (task_id, buyer_id)
+    )
+    row = await cursor.fetchone()
+    return None if row is None else str(row[0])
+
+
+async def count_ahead(conn: Connection, category: str, rank: int, task_id: str, most: int) -> int:
+    """How many queued tasks of the category stand before this one, counted up to `most`."""
+    cursor = await conn.execute(
+        """
+        SELECT count(*) FROM (
+            SELECT FROM tasks WHERE status = 'queued' AND category = %s
+                AND (queue_rank, id) < (%s, %s) LIMIT %s) ahead
+        """,
+        (category, rank, task_id, most),
+    )
+    row = await cursor.fetchone()
+    return 0 if row is None else int(row[0])
+
+
+async def end_queued(
+    conn: Connection, buyer_id: str, task_id: str, status: str, now: datetime
+) -> QueuedTask | None:
+    """Take a buyer's task out of the queue; None if it is not queued (any more)."""
+    cursor = await conn.execute(
+        """
+        UPDATE tasks SET status = %s, completed_at = %s
+        WHERE id = %s AND buyer_id = %s AND status = 'queued'
+        RETURNING id, buyer_id, price_cents, promo_cents, category
+        """,
+        (status, now, task_id, buyer_id),
+    )
+    row = await cursor.fetchone()
+    return None if row is None else QueuedTask(*row)
+
+
+async def expire_queued(conn: Connection, limit: int) -> list[QueuedTask]:
+    """Expire tasks that nobody took in time by the database's clock."""
+    cursor = await conn.execute(
+        """
+        UPDATE tasks SET status = 'expired', completed_at = now()
+        WHERE id IN (
+            SELECT id FROM tasks WHERE status = 'queued' AND expires_at <= now()
+            ORDER BY expires_at LIMIT %s FOR UPDATE SKIP LOCKED)
+        RETURNING id, buyer_id, price_cents, promo_cents, category
+        """,
+        (limit,),
+    )
+    return [QueuedTask(*row) for row in await cursor.fetchall()]
+
+
+async def set_rating(conn: Connection, buyer_id: str, task_id: str, rating: int | None) -> bool:
+    """Rate a task that was done; False if there is none such."""
+    cursor = await conn.execute(
+        """
+        UPDATE tasks SET rating = %s
+        WHERE id = %s AND buyer_id = %s AND status = 'completed' RETURNING id
+        """,
+        (rating, task_id, buyer_id),
+    )
+    return await cursor.fetchone() is not None
