@@ -26,7 +26,6 @@ that takes what they work with (no dependency injection: it costs as much as the
         async def credit(
             request: ApiRequest, task_id: FromPath[str], data: JSONBody[CreditBody]
         ) -> CreditAnswer:
-            """Give the price of a bad result back."""
             credited = await credit_task(
                 market, request.buyer_id, task_id, data.reason, request.replay(CreditAnswer.of)
             )
