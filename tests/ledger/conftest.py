@@ -8,8 +8,8 @@ from openclaw_jobs.kit.ids import new_id
 from openclaw_jobs.ledger import (
     BUYER_ACCOUNTS,
     WORKER_ACCOUNTS,
-    operator_grant,
     open_accounts,
+    operator_grant,
     post,
 )
 

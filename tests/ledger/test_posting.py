@@ -224,8 +224,7 @@ async def test_a_balance_is_spent_exactly_as_often_as_it_suffices(
         try:
             async with database.transaction() as conn:
                 await post(conn, charge)
-        except InsufficientFunds as refused:
-            assert refused.balance_cents == 5
+        except InsufficientFunds:
             return False
         return True
 
