@@ -1,0 +1,145 @@
+"""`GET /api/events` and `GET /api/task/{id}/events`: what happens, as it happens."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Any, Final
+
+from litestar import Router, get
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, HeaderParameter
+from litestar.response.base import ASGIResponse
+from litestar.types import ASGIApp
+
+from openclaw_jobs.api.guards import route_options
+from openclaw_jobs.api.openapi import problem_responses
+from openclaw_jobs.api.request import ApiRequest, until_hung_up
+from openclaw_jobs.db import Database
+from openclaw_jobs.events import Bus, parse_last_event_id, read_after, stream
+from openclaw_jobs.kit.errors import not_found
+from openclaw_jobs.kit.ids import is_id
+from openclaw_jobs.tasks import TERMINAL, store
+
+__all__ = ["event_stream", "streams_router"]
+
+_HEADERS: Final = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    # nginx would otherwise gather a few kilobytes before it passes any on.
+    (b"x-accel-buffering", b"no"),
+)
+_NO_CONTENT: Final = 204
+
+LastEventId = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Last-Event-ID",
+        description="The `id` of the last event that you have; the stream goes on after it.",
+    ),
+]
+
+
+def streams_router(db: Database, bus: Bus) -> Router:
+    """The routes, over the events in `db` of which `bus` tells."""
+
+    @get(
+        "/api/events",
+        opt=route_options(auth="buyer", rate="stream"),
+        operation_id="followEvents",
+        summary="All your events",
+        tags=["Buyer"],
+        security=[{"buyer": []}],
+        responses={200: _spec(), **problem_responses("validation_failed")},
+    )
+    async def follow_buyer(request: ApiRequest, last_event_id: LastEventId = None) -> ASGIApp:
+        """Server-Sent Events of all your tasks and your balance.
+
+        Begins with what happens from now on, or after `Last-Event-ID`. Ends when the server
+        restarts: come back with the last `id`.
+        """
+        after = parse_last_event_id(last_event_id)
+        return event_stream(stream(db, bus, request.buyer_id, after))
+
+    @get(
+        "/api/task/{task_id:str}/events",
+        opt=route_options(auth="buyer", rate="stream"),
+        operation_id="followTask",
+        summary="One task's events",
+        tags=["Buyer"],
+        security=[{"buyer": []}],
+        responses={
+            200: _spec(),
+            204: ResponseSpec(None, description="The task has ended and you have all of it."),
+            **problem_responses("validation_failed", "not_found"),
+        },
+    )
+    async def follow_task(
+        request: ApiRequest, task_id: FromPath[str], last_event_id: LastEventId = None
+    ) -> ASGIApp:
+        """Server-Sent Events of one task: those so far, then each as it happens.
+
+        Ends after the task has. A client that comes back then with the last `id` is answered with
+        204, which tells an EventSource to stop.
+        """
+        buyer_id = request.buyer_id
+        after = parse_last_event_id(last_event_id)
+        ended = await _has_ended(db, buyer_id, task_id)
+        if ended and after is not None and not await _has_more(db, buyer_id, after, task_id):
+            return ASGIResponse(status_code=_NO_CONTENT)
+        return event_stream(stream(db, bus, buyer_id, after, task_id, ended=ended))
+
+    return Router("/", route_handlers=[follow_buyer, follow_task])
+
+
+def event_stream(chunks: AsyncGenerator[bytes, None]) -> ASGIApp:
+    """An answer of `chunks`, sent as they come, until they end or the client is gone.
+
+    The generator is closed in either case, before the answer returns.
+    """
+
+    async def pass_on(send: Any) -> None:  # noqa: ANN401 - ASGI
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def answer(_scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
+        await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
+        passing_on = asyncio.create_task(pass_on(send))
+        gone = asyncio.create_task(until_hung_up(receive))
+        try:
+            await asyncio.wait((passing_on, gone), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            passing_on.cancel()
+            gone.cancel()
+            await asyncio.gather(passing_on, gone, return_exceptions=True)
+        if not passing_on.cancelled():
+            passing_on.result()
+
+    return answer
+
+
+async def _has_ended(db: Database, buyer_id: str, task_id: str) -> bool:
+    """Whether a task of this buyer has ended. Raises a 404 for another's as for none."""
+    status = None
+    if is_id("task", task_id):
+        async with db.read() as conn:
+            status = await store.select_status(conn, buyer_id, task_id)
+    if status is None:
+        raise not_found("task")
+    return status in TERMINAL
+
+
+async def _has_more(db: Database, buyer_id: str, after: int, task_id: str) -> bool:
+    async with db.read() as conn:
+        return bool(await read_after(conn, buyer_id, after, 1, task_id))
+
+
+def _spec() -> ResponseSpec:
+    return ResponseSpec(
+        str,
+        generate_examples=False,
+        media_type="text/event-stream",
+        description="Events; `data` is JSON with `at` and what applies of `task_id`, `status`, "
+        "`progress`, `price_cents`, `balance_cents`.",
+    )
