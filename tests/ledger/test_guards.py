@@ -82,6 +82,7 @@ async def test_a_sound_transfer_is_taken(conn: Connection) -> None:
         (SOUND, 3, "postings_balanced"),
         ([(1, "expense:promo", None, 5), (3, "commission", None, -5)], 2, "postings_balanced"),
         ([(0, "expense:promo", None, 5), (1, "commission", None, -5)], 2, "postings_balanced"),
+        ([(0, "expense:promo", None, 5), (2, "commission", None, -5)], 2, "postings_balanced"),
         ([], 2, "transfers_have_postings"),
         ([(1, "expense:promo", None, 5)], 1, "transfers_two_sided"),
         ([(1, "expense:promo", None, 0), (2, "commission", None, 0)], 2, "postings_not_zero"),
