@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -41,7 +41,7 @@ class Matcher:
         self,
         *,
         claim: Callable[[ClaimRequest], Awaitable[ClaimResult]],
-        give_back: Callable[[Sequence[Claim]], Awaitable[None]],
+        give_back: Callable[[Sequence[Claim]], Coroutine[None, None, None]],
         any_queued: Callable[[], Awaitable[bool]],
         rng: random.Random,
     ) -> None:
@@ -106,6 +106,12 @@ class Matcher:
             self._arrived.append(waiter)
         if freed:
             self._event.set()
+
+    def dismiss(self, worker_id: str) -> None:
+        """Answer this worker's parked polls with nothing, so that it asks anew."""
+        for waiter in list(self._waiters):
+            if waiter.worker.worker_id == worker_id:
+                waiter.resolve([])
 
     async def next(self, worker: WorkerIdentity, want: int, wait_seconds: float) -> list[Claim]:
         """Claim up to `want` tasks, waiting until there is one or the time is up.
@@ -261,5 +267,6 @@ class Matcher:
 
 
 def _waiter(seeker: Seeker) -> Waiter:
-    assert isinstance(seeker, Waiter)
+    if not isinstance(seeker, Waiter):
+        raise TypeError("the matcher's seekers are its own waiters")
     return seeker

@@ -1,6 +1,6 @@
 """Who may call: users, and the API keys of buyers. Sessions and roles join with the pages."""
 
-from openclaw_jobs.identity.models import ApiKey, EmailTaken, NewApiKey
+from openclaw_jobs.identity.models import ApiKey, EmailTakenError, NewApiKey
 from openclaw_jobs.identity.service import (
     buyers_by_key_hash,
     create_user,
@@ -11,7 +11,7 @@ from openclaw_jobs.identity.service import (
 
 __all__ = [
     "ApiKey",
-    "EmailTaken",
+    "EmailTakenError",
     "NewApiKey",
     "buyers_by_key_hash",
     "create_user",

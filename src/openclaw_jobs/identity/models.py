@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 
 
-class EmailTaken(Exception):
+class EmailTakenError(Exception):
     """Somebody signed up with this e-mail address before."""
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from openclaw_jobs.db import Connection
 from openclaw_jobs.identity import store
-from openclaw_jobs.identity.models import ApiKey, EmailTaken, NewApiKey
+from openclaw_jobs.identity.models import ApiKey, EmailTakenError, NewApiKey
 from openclaw_jobs.kit.ids import new_id
 from openclaw_jobs.kit.tokens import hash_token, new_token
 
@@ -13,11 +13,11 @@ async def create_user(conn: Connection, email: str) -> str:
     """Create a user and return its id.
 
     Raises:
-        EmailTaken: Somebody has this address, in whatever case.
+        EmailTakenError: Somebody has this address, in whatever case.
     """
     user_id = new_id("usr")
     if not await store.insert_user(conn, user_id, email):
-        raise EmailTaken
+        raise EmailTakenError
     return user_id
 
 

@@ -42,7 +42,9 @@ async def select_buyers_by_key_hash(
     return [(bytes(row[0]), row[1]) for row in await cursor.fetchall()]
 
 
-async def select_api_keys(conn: Connection, buyer_id: str) -> list[tuple[str, str | None, datetime]]:
+async def select_api_keys(
+    conn: Connection, buyer_id: str
+) -> list[tuple[str, str | None, datetime]]:
     """A buyer's live keys, oldest first."""
     cursor = await conn.execute(
         "SELECT id, name, created_at FROM api_keys"

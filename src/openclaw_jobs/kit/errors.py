@@ -91,7 +91,9 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own word for it
 def invalid(field: str, message: str) -> Problem:
     """A 422 about one field."""
     return Problem(
-        "validation_failed", f"{field}: {message}", errors=[FieldError(field=field, message=message)]
+        "validation_failed",
+        f"{field}: {message}",
+        errors=[FieldError(field=field, message=message)],
     )
 
 

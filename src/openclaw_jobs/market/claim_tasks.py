@@ -67,6 +67,7 @@ class _Round:
         pairs: list[tuple[Candidate, Seeker]] = []
         open_lanes = list(self._request.lanes)
         for page in range(_MAX_PAGES):
+            # The first page is what could be handed out, so that no more is locked than needed.
             limit = self._request.limit if page == 0 else _PAGE
             found, open_lanes = await self._read(open_lanes, limit)
             pool.update((candidate.task_id, candidate) for candidate in found)
@@ -85,9 +86,7 @@ class _Round:
             more=len(pairs) >= self._request.limit,
         )
 
-    async def _read(
-        self, lanes: Sequence[Lane], limit: int
-    ) -> tuple[list[Candidate], list[Lane]]:
+    async def _read(self, lanes: Sequence[Lane], limit: int) -> tuple[list[Candidate], list[Lane]]:
         """The next candidates of each lane, and the lanes that may have more."""
         first = next(self._request.in_tier_order(), None)
         best = 0 if first is None else tier_rank(first.worker.tier)
@@ -110,6 +109,7 @@ class _Round:
         """Pairs that hold by what the database says of the workers in them."""
         candidates = sorted(pool.values(), key=lambda c: (c.queue_rank, c.task_id))
         fairness = self._config.dispatch.fairness_percent
+        pairs: list[tuple[Candidate, Seeker]] = []
         for _ in range(_MAX_PROPOSALS):
             pairs = rules.propose(
                 candidates,
@@ -156,9 +156,7 @@ class _Round:
             earning = candidate.price_cents - commission_cents(candidate.price_cents, rates[tier])
             token = new_token("lease")
             by_task[candidate.task_id] = (candidate, seeker, token, earning)
-            rows.append(
-                (candidate.task_id, worker_id, hash_token(token), rates[tier], earning)
-            )
+            rows.append((candidate.task_id, worker_id, hash_token(token), rates[tier], earning))
         assignments: list[Assignment] = []
         for task_id, attempt, expires_at, buyer_id, prompt, messages in await store.write_claims(
             self._unit.conn, rows, lease_seconds

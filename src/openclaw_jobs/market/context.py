@@ -23,9 +23,7 @@ class Durations:
     def observe(self, category: str, seconds: float) -> None:
         """Count a task that took so long from its claim to its submission."""
         known = self._seconds[category]
-        self._seconds[category] = (
-            seconds if known is None else known + _WEIGHT * (seconds - known)
-        )
+        self._seconds[category] = seconds if known is None else known + _WEIGHT * (seconds - known)
 
     def seconds(self, category: str) -> float | None:
         """The average, None before the first task."""

@@ -30,7 +30,11 @@ async def refund_tasks(unit: Unit, tasks: Sequence[QueuedTask], reason: RefundRe
     )
     for task in tasks:
         unit.tell(
-            task.buyer_id, _EVENTS[reason], task.task_id, status=reason, price_cents=task.price_cents
+            task.buyer_id,
+            _EVENTS[reason],
+            task.task_id,
+            status=reason,
+            price_cents=task.price_cents,
         )
     for buyer_id in sorted({task.buyer_id for task in tasks}):
         balances = await ledger.balances(unit.conn, buyer_id)

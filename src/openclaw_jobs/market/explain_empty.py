@@ -1,12 +1,14 @@
 """Why a worker gets no work right now."""
 
 from collections import Counter
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
 
+from openclaw_jobs.dispatch.models import Facts
 from openclaw_jobs.dispatch.store import claims, nodes
+from openclaw_jobs.economy import Config
 from openclaw_jobs.market.claim_tasks import earning_cents
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.workers import WorkerIdentity
@@ -31,34 +33,44 @@ async def explain_empty(market: Market, worker: WorkerIdentity) -> Emptiness:
     async with market.db.read() as conn:
         facts = await claims.select_facts(conn, [worker.worker_id], now.astimezone(UTC).date())
         queued = await nodes.explain_empty(conn, worker.worker_id, _MAX_LOOKED_AT)
-    why: Counter[str] = Counter()
-    retry = _LATER_SECONDS
+    why: dict[str, int] = {}
+    retry = _SOON_SECONDS
     for fact in facts:
-        preferences = fact.preferences
-        limit = preferences.daily_limit
-        if not within_schedule(fact.schedule, now):
-            why["outside your schedule"] = max(1, len(queued))
-            retry = round(hours_until_open(fact.schedule, now) * _HOUR) + 1
-        elif limit is not None and fact.completed_today + fact.held >= limit:
-            why["your daily limit"] = max(1, len(queued))
-            midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-            retry = round((midnight + timedelta(days=1) - now).total_seconds()) + 1
-        elif fact.held >= preferences.max_concurrent:
-            why["your max_concurrent"] = max(1, len(queued))
-            retry = _SOON_SECONDS
+        limit = _own_limit(fact, now)
+        if limit is not None:
+            reason, retry = limit
+            why = {reason: max(1, len(queued))}
         else:
-            for category, price, min_tier, tried in queued:
-                if preferences.categories is not None and category not in preferences.categories:
-                    why["other categories"] += 1
-                elif min_tier > tier_rank(fact.tier):
-                    why["for a higher tier"] += 1
-                elif tried:
-                    why["tried by you before"] += 1
-                elif (
-                    earning_cents(market.config, price, fact.tier) < preferences.min_earning_cents
-                ):
-                    why["under your minimum"] += 1
-    if not why:
-        why["no task waits"] = 1
-        retry = _SOON_SECONDS
-    return Emptiness(dict(why), retry)
+            why = Counter(filter(None, (_obstacle(market.config, fact, task) for task in queued)))
+            retry = _LATER_SECONDS
+    return Emptiness(dict(why), retry) if why else Emptiness({"no task waits": 1}, _SOON_SECONDS)
+
+
+def _own_limit(fact: Facts, now: datetime) -> tuple[str, int] | None:
+    """The limit that the worker set itself and has reached, and the seconds until it ends."""
+    preferences = fact.preferences
+    if not within_schedule(fact.schedule, now):
+        return "outside your schedule", round(hours_until_open(fact.schedule, now) * _HOUR) + 1
+    daily = preferences.daily_limit
+    if daily is not None and fact.completed_today + fact.held >= daily:
+        midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        left = midnight + timedelta(days=1) - now
+        return "your daily limit", round(left.total_seconds()) + 1
+    if fact.held >= preferences.max_concurrent:
+        return "your max_concurrent", _SOON_SECONDS
+    return None
+
+
+def _obstacle(config: Config, fact: Facts, task: tuple[str, int, int, bool]) -> str | None:
+    """What keeps one queued task from a worker that has room for it."""
+    category, price, min_tier, tried = task
+    preferences = fact.preferences
+    if preferences.categories is not None and category not in preferences.categories:
+        return "other categories"
+    if min_tier > tier_rank(fact.tier):
+        return "for a higher tier"
+    if tried:
+        return "tried by you before"
+    if earning_cents(config, price, fact.tier) < preferences.min_earning_cents:
+        return "under your minimum"
+    return None

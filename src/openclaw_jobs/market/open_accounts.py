@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from openclaw_jobs import identity, ledger
 from openclaw_jobs.buyers import TotalsChange, create_buyer, update_totals
-from openclaw_jobs.identity import ApiKey, EmailTaken, NewApiKey
+from openclaw_jobs.identity import ApiKey, EmailTakenError, NewApiKey
 from openclaw_jobs.identity.rules import is_email
 from openclaw_jobs.kit.errors import invalid, not_found
 from openclaw_jobs.ledger import BUYER_ACCOUNTS, WORKER_ACCOUNTS, Transfer
@@ -47,7 +47,7 @@ async def _open_buyer(unit: Unit, email: str) -> tuple[str, NewApiKey]:
         raise invalid("email", "This is not an e-mail address.")
     try:
         user_id = await identity.create_user(unit.conn, email)
-    except EmailTaken:
+    except EmailTakenError:
         raise invalid("email", "There is an account with this address already.") from None
     buyer_id = await create_buyer(unit.conn, user_id)
     await ledger.open_accounts(unit.conn, buyer_id, BUYER_ACCOUNTS)
@@ -90,7 +90,7 @@ async def revoke_key(market: Market, buyer_id: str, key_id: str) -> None:
             raise not_found("key")
 
 
-async def connect_worker(  # noqa: PLR0913 - what a worker says of itself
+async def connect_worker(
     market: Market,
     *,
     name: str | None,

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
@@ -94,6 +94,7 @@ async def run(
         async with begin(market) as unit:
             return await effect(unit)
     refused: Problem | None = None
+    value: T | None = None
     async with begin(market) as unit:
         await _first_time(unit.conn, replay.key)
         try:
@@ -110,7 +111,7 @@ async def run(
             await _store(unit.conn, replay.key, replay.answer(value))
     if refused is not None:
         raise refused
-    return value
+    return cast("T", value)
 
 
 async def _first_time(conn: Connection, key: ReplayKey) -> None:

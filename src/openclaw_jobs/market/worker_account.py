@@ -41,11 +41,11 @@ class WorkerAccount(msgspec.Struct, frozen=True):
 class ProfileChange(msgspec.Struct, frozen=True):
     """What a worker changes of itself; what is UNSET stays."""
 
-    name: str | None | UnsetType
-    model: str | None | UnsetType
+    name: str | UnsetType | None
+    model: str | UnsetType | None
     capabilities: Sequence[str] | UnsetType
     preferences: PreferencesChange | UnsetType
-    schedule: Schedule | None | UnsetType
+    schedule: Schedule | UnsetType | None
 
 
 async def get_account(market: Market, worker_id: str) -> WorkerAccount:

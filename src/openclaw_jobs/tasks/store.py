@@ -1,8 +1,6 @@
 """SQL of tasks as buyers see them; claims and leases are dispatch's."""
 
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal
 
 from openclaw_jobs.db import Connection
 from openclaw_jobs.tasks.models import NewTask, QueuedTask, TaskView
@@ -10,22 +8,12 @@ from openclaw_jobs.tasks.models import NewTask, QueuedTask, TaskView
 _VIEW = """
     SELECT t.id, t.status, t.category, t.price_cents, i.prompt, i.messages, i.metadata,
         t.conversation_id, r.result, l.progress, t.created_at, t.claimed_at, t.completed_at,
-        t.rating, t.queue_rank
+        CASE t.rating WHEN 1 THEN 'up' WHEN -1 THEN 'down' END, t.queue_rank
     FROM tasks t
     JOIN task_inputs i ON i.task_id = t.id
     LEFT JOIN task_results r ON r.task_id = t.id
     LEFT JOIN leases l ON l.task_id = t.id
 """
-
-
-def _rating(value: int | None) -> Literal["up", "down"] | None:
-    if value is None:
-        return None
-    return "up" if value > 0 else "down"
-
-
-def _view(row: Sequence[Any]) -> TaskView:
-    return TaskView(*row[:13], _rating(row[13]), row[14])
 
 
 async def insert_task(conn: Connection, task: NewTask) -> None:
@@ -47,11 +35,9 @@ async def insert_task(conn: Connection, task: NewTask) -> None:
 
 async def select_view(conn: Connection, buyer_id: str, task_id: str) -> TaskView | None:
     """A buyer's own task; None for another's as for none."""
-    cursor = await conn.execute(
-        _VIEW + "WHERE t.id = %s AND t.buyer_id = %s", (task_id, buyer_id)
-    )
+    cursor = await conn.execute(_VIEW + "WHERE t.id = %s AND t.buyer_id = %s", (task_id, buyer_id))
     row = await cursor.fetchone()
-    return None if row is None else _view(row)
+    return None if row is None else TaskView(*row)
 
 
 async def select_page(
@@ -68,7 +54,7 @@ async def select_page(
         """,
         {"buyer": buyer_id, "before": before, "status": status, "limit": limit},
     )
-    return [_view(row) for row in await cursor.fetchall()]
+    return [TaskView(*row) for row in await cursor.fetchall()]
 
 
 async def owner_exists(conn: Connection, buyer_id: str, task_id: str) -> bool:

@@ -42,12 +42,12 @@ class Preferences(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class PreferencesChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Preferences to set; what is UNSET stays as it is. The fields are those of `Preferences`."""
 
-    categories: (
-        Annotated[list[Category], Meta(min_length=1, max_length=50)] | None | UnsetType
-    ) = UNSET
+    categories: Annotated[list[Category], Meta(min_length=1, max_length=50)] | UnsetType | None = (
+        UNSET
+    )
     min_earning_cents: Annotated[int, Meta(ge=0, le=100_000_000)] | UnsetType = UNSET
     max_concurrent: Annotated[int, Meta(ge=1, le=1000)] | UnsetType = UNSET
-    daily_limit: Annotated[int, Meta(ge=0, le=1_000_000_000)] | None | UnsetType = UNSET
+    daily_limit: Annotated[int, Meta(ge=0, le=1000000000)] | UnsetType | None = UNSET
 
     def applied_to(self, old: Preferences) -> Preferences:
         """`old` with what is set here."""

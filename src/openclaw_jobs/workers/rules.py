@@ -64,9 +64,7 @@ def hours_until_open(schedule: Schedule | None, now: datetime) -> float:
         return 0.0
     local = now.astimezone(ZoneInfo(schedule.timezone))
     hour = local.hour + local.minute / 60 + local.second / 3600
-    return min(
-        ((start - hour) % 24 for start, end in schedule.hours if start != end), default=24.0
-    )
+    return min(((start - hour) % 24 for start, end in schedule.hours if start != end), default=24.0)
 
 
 def completion_rate(stats: WorkerStats) -> float:

@@ -17,7 +17,7 @@ from openclaw_jobs.workers.models import (
 )
 
 
-async def register(  # noqa: PLR0913 - a profile's parts
+async def register(
     conn: Connection,
     *,
     name: str | None,

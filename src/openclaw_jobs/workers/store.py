@@ -168,7 +168,8 @@ async def add_stats(conn: Connection, changes: Sequence[StatsChange], today: dat
             expired = s.expired + c.expired,
             released = s.released + c.released,
             lifetime_cents = s.lifetime_cents + c.earned,
-            today_completed = c.completed + CASE WHEN s.today = %s THEN s.today_completed ELSE 0 END,
+            today_completed = c.completed
+                + CASE WHEN s.today = %s THEN s.today_completed ELSE 0 END,
             today_cents = c.earned + CASE WHEN s.today = %s THEN s.today_cents ELSE 0 END,
             today = %s
         FROM change c JOIN locked USING (worker_id) WHERE s.worker_id = c.worker_id
@@ -214,7 +215,8 @@ async def add_strikes(
                 standing = CASE WHEN stops THEN 'suspended' ELSE w.standing END,
                 suspended_until = CASE WHEN stops THEN %s ELSE w.suspended_until END,
                 suspended_reason = CASE WHEN stops
-                    THEN 'several claimed tasks in a row ran out of time' ELSE w.suspended_reason END
+                    THEN 'several claimed tasks in a row ran out of time'
+                    ELSE w.suspended_reason END
             FROM struck s WHERE w.id = s.id RETURNING w.id, stops
         )
         SELECT id FROM changed WHERE stops

@@ -78,9 +78,7 @@ async def end_leases(conn: Connection, ended: Sequence[EndedLease]) -> None:
     )
 
 
-async def complete_tasks(
-    conn: Connection, task_ids: Sequence[str], results: Sequence[str]
-) -> None:
+async def complete_tasks(conn: Connection, task_ids: Sequence[str], results: Sequence[str]) -> None:
     """Set claimed, locked tasks to completed and keep their results, in one statement."""
     await conn.execute(
         """

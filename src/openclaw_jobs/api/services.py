@@ -1,0 +1,58 @@
+"""What the handlers of one process work with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from openclaw_jobs.api.request import ApiRequest
+from openclaw_jobs.dispatch import Matcher
+from openclaw_jobs.kit.batching import Coalescer
+from openclaw_jobs.market.context import Market
+from openclaw_jobs.market.submit_work import Answer, Submission, submit_work
+
+_STATE_KEY: Final = "services"
+_MAX_GROUP: Final = 100
+# Two, so that one batch is decoded and answered while the other waits for its commit.
+_CONCURRENT_GROUPS: Final = 2
+
+
+@dataclass(frozen=True)
+class Services:
+    """The market, and the parts that gather requests.
+
+    Attributes:
+        market: What the use cases work with.
+        matcher: Where polls are parked.
+        submissions: Where submissions share a transaction.
+    """
+
+    market: Market
+    matcher: Matcher
+    submissions: Coalescer[Submission, Answer]
+
+
+def open_services(market: Market, matcher: Matcher) -> Services:
+    """Put the parts together."""
+    return Services(
+        market=market,
+        matcher=matcher,
+        submissions=Coalescer(
+            partial(_submit, market), max_batch=_MAX_GROUP, concurrency=_CONCURRENT_GROUPS
+        ),
+    )
+
+
+async def _submit(market: Market, submissions: Sequence[Submission]) -> Sequence[Answer]:
+    return await submit_work(market, submissions)
+
+
+def services_of(request: ApiRequest) -> Services:
+    """The services of the application that serves `request`."""
+    services: Services = request.scope["litestar_app"].state[_STATE_KEY]
+    return services
+
+
+def attach(state: dict[str, object], services: Services) -> None:
+    """Have `services_of` find `services`."""
+    state[_STATE_KEY] = services

@@ -1,0 +1,138 @@
+"""What a buyer does with tasks."""
+
+from typing import Annotated, Final
+
+from litestar import Response, get, post
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+
+from openclaw_jobs.api import render, schemas
+from openclaw_jobs.api.guards import route_options
+from openclaw_jobs.api.openapi import problem_responses
+from openclaw_jobs.api.request import ApiRequest
+from openclaw_jobs.api.services import services_of
+from openclaw_jobs.kit.errors import invalid
+from openclaw_jobs.kit.ids import is_id
+from openclaw_jobs.market.cancel_task import cancel_task
+from openclaw_jobs.market.post_task import TaskOrder, post_task, quote_task
+from openclaw_jobs.market.rate_task import rate_task
+from openclaw_jobs.market.read_tasks import get_task, list_tasks, queue_place
+from openclaw_jobs.tasks import TaskStatus
+
+_BUYER: list[dict[str, list[str]]] = [{"buyer": []}]
+_TAGS: Final = ["Buyer"]
+
+
+@post(
+    "/api/task",
+    status_code=201,
+    opt=route_options(auth="buyer", body_limit="task_input", rate="task_submit", replay=True),
+    operation_id="postTask",
+    security=_BUYER,
+    tags=_TAGS,
+    responses=problem_responses("insufficient_balance", "limit_exceeded", "payload_too_large"),
+)
+async def post_one(
+    request: ApiRequest, data: JSONBody[schemas.TaskBody]
+) -> Response[schemas.PostedTask | schemas.TaskQuote]:
+    """Post a task: it is priced, paid from the balance and queued. With `dry_run` only priced."""
+    market = services_of(request).market
+    order = TaskOrder(
+        buyer_id=request.buyer_id,
+        prompt=data.prompt,
+        messages=data.messages,
+        category=data.category,
+        min_tier=data.min_tier,
+        max_price_cents=data.max_price_cents,
+        conversation_id=data.conversation_id,
+        metadata=data.metadata,
+    )
+    if data.dry_run:
+        quote = await quote_task(market, order)
+        return Response(
+            schemas.TaskQuote(True, quote.category, quote.price_cents, quote.balance_cents),  # noqa: FBT003 - says that it is a dry run
+            status_code=200,
+        )
+    posted = await post_task(market, order, request.replay(render.posted_task, status=201))
+    return Response(render.posted_task(posted))
+
+
+@get(
+    "/api/task/{task_id:str}",
+    opt=route_options(auth="buyer", rate="api_read"),
+    operation_id="getTask",
+    security=_BUYER,
+    tags=_TAGS,
+    responses=problem_responses("not_found"),
+)
+async def get_one(
+    request: ApiRequest,
+    task_id: FromPath[str],
+    wait: Annotated[float, QueryParameter(ge=0, le=60)] = 0,
+) -> schemas.Task:
+    """Read a task; with `wait`, hold the answer up to so many seconds until it has ended."""
+    market = services_of(request).market
+    view = await get_task(market, request.buyer_id, task_id, wait)
+    return render.task(view, await queue_place(market, view))
+
+
+@get(
+    "/api/tasks",
+    opt=route_options(auth="buyer", rate="api_read"),
+    operation_id="listTasks",
+    security=_BUYER,
+    tags=_TAGS,
+)
+async def list_all(
+    request: ApiRequest,
+    limit: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
+    cursor: FromQuery[str | None] = None,
+    status: FromQuery[TaskStatus | None] = None,
+) -> schemas.TaskList:
+    """List the buyer's tasks, newest first."""
+    if cursor is not None and not is_id("task", cursor):
+        raise invalid("cursor", "This is no cursor of this list.")
+    page = await list_tasks(services_of(request).market, request.buyer_id, cursor, status, limit)
+    return schemas.TaskList([render.task(view) for view in page.tasks], page.resume_after)
+
+
+@post(
+    "/api/task/{task_id:str}/cancel",
+    status_code=200,
+    opt=route_options(auth="buyer", rate="buyer_write", replay=True),
+    operation_id="cancelTask",
+    security=_BUYER,
+    tags=_TAGS,
+    responses=problem_responses("not_found", "not_cancellable"),
+)
+async def cancel(request: ApiRequest, task_id: FromPath[str]) -> schemas.Task:
+    """Cancel a task while it is queued; its price is refunded."""
+    view = await cancel_task(
+        services_of(request).market, request.buyer_id, task_id, request.replay(render.task)
+    )
+    return render.task(view)
+
+
+@post(
+    "/api/task/{task_id:str}/rating",
+    status_code=200,
+    opt=route_options(auth="buyer", rate="buyer_write", replay=True),
+    operation_id="rateTask",
+    security=_BUYER,
+    tags=_TAGS,
+    responses=problem_responses("not_found"),
+)
+async def rate(
+    request: ApiRequest, task_id: FromPath[str], data: JSONBody[schemas.RatingBody]
+) -> schemas.Task:
+    """Rate a result; moves no money."""
+    view = await rate_task(
+        services_of(request).market,
+        request.buyer_id,
+        task_id,
+        data.rating,
+        request.replay(render.task),
+    )
+    return render.task(view)
+
+
+HANDLERS: Final = [post_one, get_one, list_all, cancel, rate]

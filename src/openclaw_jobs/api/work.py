@@ -1,0 +1,237 @@
+"""What a worker does with tasks: get them, hold them, hand them in."""
+
+import asyncio
+from typing import Annotated, Final
+
+from litestar import Response, get, post
+from litestar.params import JSONBody, QueryParameter
+from msgspec import UNSET, UnsetType, json, structs
+
+from openclaw_jobs.api import render, schemas
+from openclaw_jobs.api.guards import route_options
+from openclaw_jobs.api.openapi import problem_responses
+from openclaw_jobs.api.problems import ClientGone
+from openclaw_jobs.api.request import ApiRequest
+from openclaw_jobs.api.services import Services, services_of
+from openclaw_jobs.dispatch import Claim
+from openclaw_jobs.kit.errors import FieldError, Problem
+from openclaw_jobs.kit.timefmt import rfc3339, rfc3339_or_none
+from openclaw_jobs.market.explain_empty import explain_empty
+from openclaw_jobs.market.hold_lease import heartbeat, release
+from openclaw_jobs.market.submit_work import Answer, Submission
+from openclaw_jobs.workers.rules import effective_standing, suspension_detail
+
+_WORKER: list[dict[str, list[str]]] = [{"worker": []}]
+_TAGS: Final = ["Worker"]
+
+
+@get(
+    "/api/work/next",
+    opt=route_options(auth="worker", rate="work_next", counted_by="handler"),
+    operation_id="nextWork",
+    security=_WORKER,
+    tags=_TAGS,
+    responses=problem_responses("suspended"),
+)
+async def next_work(
+    request: ApiRequest,
+    wait: Annotated[float, QueryParameter(ge=0, le=60)] = 0,
+    max_tasks: Annotated[int | None, QueryParameter(name="max", ge=1, le=100)] = None,
+) -> Response[schemas.Assigned | schemas.AssignedList | None]:
+    """Claim a task, waiting up to `wait` seconds for one; 204 if there is none.
+
+    With `max` the answer is a list, and when it is empty it says why.
+    """
+    _refuse_suspended(request)
+    services = services_of(request)
+    claims = await _claim(request, services, max_tasks or 1, wait)
+    if not claims:
+        await request.count()
+    if max_tasks is None:
+        if not claims:
+            return Response(None, status_code=204)
+        return Response(render.assigned(claims[0]))
+    if claims:
+        return Response(schemas.AssignedList(tasks=[render.assigned(c) for c in claims]))
+    empty = await explain_empty(services.market, request.worker)
+    return Response(
+        schemas.AssignedList(tasks=[], why=empty.why, retry_after_s=empty.retry_after_s)
+    )
+
+
+@post(
+    "/api/work/submit",
+    status_code=200,
+    opt=route_options(auth="worker", body_limit="work_submit", rate="work_submit"),
+    operation_id="submitWork",
+    security=_WORKER,
+    tags=_TAGS,
+    responses=problem_responses("not_found", "lease_lost", "suspended", "payload_too_large"),
+)
+async def submit(
+    request: ApiRequest, data: JSONBody[schemas.SubmitBody]
+) -> schemas.Receipt | schemas.ReceiptList:
+    """Hand in a result, or several; with `next`, get the next tasks in the same answer."""
+    _refuse_suspended(request)
+    services = services_of(request)
+    items = _items(data)
+    submissions = [_submission(request.worker.worker_id, item) for item in items]
+    answers = await _answers(services, submissions)
+    single = isinstance(data.submissions, UnsetType)
+    if single and isinstance(answers[0], Problem):
+        raise answers[0]
+    services.matcher.unblock(frozenset((request.worker.worker_id,)))
+    tasks = await _next_tasks(request, services, data.next)
+    receipts = [
+        render.receipt_or_refusal(item.task_id, answer)
+        for item, answer in zip(items, answers, strict=True)
+    ]
+    if single and isinstance(receipts[0], schemas.Receipt):
+        return structs.replace(receipts[0], tasks=tasks)
+    return schemas.ReceiptList(receipts=receipts, tasks=tasks)
+
+
+async def _answers(services: Services, submissions: list[Submission]) -> list[Answer]:
+    answers: list[Answer] = []
+    for answer in await services.submissions.submit_many(submissions):
+        if isinstance(answer, Exception) and not isinstance(answer, Problem):
+            raise answer
+        answers.append(answer)
+    return answers
+
+
+async def _next_tasks(
+    request: ApiRequest, services: Services, wanted: schemas.NextBody | UnsetType
+) -> list[schemas.Assigned] | UnsetType:
+    if isinstance(wanted, UnsetType):
+        return UNSET
+    try:
+        claims = await _claim(request, services, wanted.max, wanted.wait)
+    except Problem:
+        # What was submitted is settled; its receipt must not be lost to why there is no more.
+        claims = []
+    return [render.assigned(claim) for claim in claims]
+
+
+async def _claim(
+    request: ApiRequest, services: Services, want: int, wait_seconds: float
+) -> list[Claim]:
+    """Park the request until there is work; a client that hangs up gets none."""
+    if wait_seconds == 0:
+        return await services.matcher.next(request.worker, want, 0)
+    claiming = asyncio.create_task(services.matcher.next(request.worker, want, wait_seconds))
+    watching = asyncio.create_task(request.until_hung_up())
+    try:
+        await asyncio.wait((claiming, watching), return_when=asyncio.FIRST_COMPLETED)
+        if claiming.done():
+            return claiming.result()
+        raise ClientGone
+    finally:
+        claiming.cancel()
+        watching.cancel()
+
+
+def _refuse_suspended(request: ApiRequest) -> None:
+    worker = request.worker
+    now = services_of(request).market.clock.now()
+    if effective_standing(worker.standing, worker.suspended_until, now) != "active":
+        until = rfc3339_or_none(worker.suspended_until)
+        raise Problem("suspended", suspension_detail(until), suspended_until=until)
+
+
+def _items(data: schemas.SubmitBody) -> list[schemas.SubmissionItem]:
+    """The submissions of a body in either form.
+
+    Raises:
+        Problem: `validation_failed` for a mixture of both, or for neither.
+    """
+    missing = [f for f in ("task_id", "lease_token", "status") if getattr(data, f) is UNSET]
+    if not isinstance(data.submissions, UnsetType):
+        if len(missing) < 3 or data.result is not None or data.error is not None:  # noqa: PLR2004 - all three
+            raise _misfit("submissions", "Give one submission or submissions, not both.")
+        return _checked(data.submissions, "submissions[{}].")
+    if (
+        isinstance(data.task_id, UnsetType)
+        or isinstance(data.lease_token, UnsetType)
+        or isinstance(data.status, UnsetType)
+    ):
+        raise _misfit(missing[0], "This field is required.")
+    return _checked(
+        [
+            schemas.SubmissionItem(
+                task_id=data.task_id,
+                lease_token=data.lease_token,
+                status=data.status,
+                result=data.result,
+                error=data.error,
+                usage=data.usage,
+            )
+        ],
+        "",
+    )
+
+
+def _checked(items: list[schemas.SubmissionItem], path: str) -> list[schemas.SubmissionItem]:
+    for at, item in enumerate(items):
+        if item.status == "completed" and item.result is None:
+            raise _misfit(f"{path.format(at)}result", "A completed task needs its result.")
+    return items
+
+
+def _misfit(field: str, message: str) -> Problem:
+    return Problem("validation_failed", f"{field}: {message}", errors=[FieldError(field, message)])
+
+
+def _submission(worker_id: str, item: schemas.SubmissionItem) -> Submission:
+    return Submission(
+        worker_id=worker_id,
+        task_id=item.task_id,
+        lease_token=item.lease_token,
+        status=item.status,
+        result=item.result,
+        error=item.error,
+        usage=None if item.usage is None else json.encode(item.usage).decode(),
+    )
+
+
+@post(
+    "/api/work/heartbeat",
+    status_code=200,
+    opt=route_options(auth="worker", rate="heartbeat"),
+    operation_id="heartbeatWork",
+    security=_WORKER,
+    tags=_TAGS,
+    responses=problem_responses("not_found", "lease_lost"),
+)
+async def heartbeat_work(
+    request: ApiRequest, data: JSONBody[schemas.HeartbeatBody]
+) -> schemas.LeaseExtended:
+    """Extend a lease; `progress` is shown to the buyer."""
+    expires_at = await heartbeat(
+        services_of(request).market,
+        request.worker.worker_id,
+        data.task_id,
+        data.lease_token,
+        data.progress,
+    )
+    return schemas.LeaseExtended(rfc3339(expires_at))
+
+
+@post(
+    "/api/work/release",
+    status_code=204,
+    opt=route_options(auth="worker", rate="heartbeat"),
+    operation_id="releaseWork",
+    security=_WORKER,
+    tags=_TAGS,
+    responses=problem_responses("not_found", "lease_lost"),
+)
+async def release_work(request: ApiRequest, data: JSONBody[schemas.ReleaseBody]) -> None:
+    """Give a task back to the queue; no strike."""
+    services = services_of(request)
+    worker_id = request.worker.worker_id
+    await release(services.market, worker_id, data.task_id, data.lease_token, data.reason)
+    services.matcher.unblock(frozenset((worker_id,)))
+
+
+HANDLERS: Final = [next_work, submit, heartbeat_work, release_work]

@@ -1,0 +1,58 @@
+"""Periodic jobs: each in a loop of its own, jittered, and none stopped by a failure."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+import structlog
+
+from openclaw_jobs.db import is_unavailable
+
+_log = structlog.get_logger(__name__)
+
+_JITTER: Final = 0.2
+_MAX_PAUSE_FACTOR: Final = 8
+
+
+class Periodic(msgspec.Struct, frozen=True):
+    """A job and how often it runs.
+
+    Attributes:
+        name: What it is called in the log.
+        every_seconds: The pause between the end of a run and the next.
+        run: Does the work; idempotent, and safe in any number of processes at once.
+    """
+
+    name: str
+    every_seconds: float
+    run: Callable[[], Awaitable[object]]
+
+
+async def repeat(job: Periodic, rng: random.Random, stop: asyncio.Event) -> None:
+    """Run a job again and again until `stop` is set; a run that is under way ends first.
+
+    A failure is logged once, the job tried again after a growing pause, and logged again when it
+    works.
+    """
+    failures = 0
+    while not stop.is_set():
+        try:
+            await job.run()
+        except Exception as error:  # noqa: BLE001 - whatever it was, the job must go on
+            failures += 1
+            if failures == 1:
+                known = is_unavailable(error)
+                _log.warning("job_failed", job=job.name, exc_info=None if known else error)
+        else:
+            if failures:
+                _log.info("job_recovered", job=job.name, failures=failures)
+            failures = 0
+        pause = job.every_seconds * min(_MAX_PAUSE_FACTOR, 1 + failures)
+        jittered = pause * rng.uniform(1 - _JITTER, 1 + _JITTER)
+        try:
+            async with asyncio.timeout(jittered):
+                await stop.wait()
+        except TimeoutError:
+            continue

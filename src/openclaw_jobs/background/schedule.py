@@ -1,0 +1,40 @@
+"""Which jobs there are, and how often each runs."""
+
+from datetime import timedelta
+from functools import partial
+
+from openclaw_jobs.background.loops import Periodic
+from openclaw_jobs.dispatch import Matcher
+from openclaw_jobs.market.clean_up import clean_up
+from openclaw_jobs.market.context import Market
+from openclaw_jobs.market.recover_leases import recover
+from openclaw_jobs.market.release_earnings import release_earnings
+from openclaw_jobs.market.report_node import report_node
+
+
+def market_jobs(market: Market, *, replays_for: timedelta, events_for: timedelta) -> list[Periodic]:
+    """The jobs of the whole marketplace; any number of processes may run them.
+
+    Args:
+        market: What they work on.
+        replays_for: How long an answer can be repeated.
+        events_for: How long a stream can be resumed.
+    """
+    return [
+        Periodic("recover", 1.0, partial(recover, market)),
+        Periodic("release-earnings", 10.0, partial(release_earnings, market)),
+        Periodic(
+            "clean-up",
+            60.0,
+            partial(clean_up, market, replays_for=replays_for, events_for=events_for),
+        ),
+    ]
+
+
+def node_job(market: Market, matcher: Matcher, node_id: str) -> Periodic:
+    """What each web process does for itself: tell how many workers are parked with it."""
+
+    async def report() -> None:
+        await report_node(market, node_id, matcher.parked_workers())
+
+    return Periodic("report-node", 2.0, report)
