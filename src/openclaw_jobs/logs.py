@@ -32,6 +32,9 @@ _MAX_VALUE_CHARS: Final = 500
 _DATA_EXCEPTION_CLASSES: Final = ("22", "23")
 """SQLSTATE classes whose message may quote a value: data exceptions and integrity violations."""
 
+_QUIET: Final = ("uvicorn", "alembic", "asyncio")
+"""Loggers whose everyday news are ours to tell, or nobody's."""
+
 _ROUTED: Final = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi", "litestar")
 
 
@@ -83,7 +86,7 @@ def configure_logging(*, level: str, json: bool, stream: TextIO | None = None) -
     # Ours has the route's template and the caller; theirs has the raw path with its query.
     logging.getLogger("uvicorn.access").disabled = True
     # What a client library calls, with its query, is nobody's business either.
-    for name in ("httpx", "httpcore"):
+    for name in (*_QUIET, "httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

@@ -25,7 +25,7 @@ from limits.storage import storage_from_string
 
 from openclaw_jobs.kit.errors import Problem
 
-__all__ = ["AddressBook", "LocalWindows", "RateLimiter", "WindowRule"]
+__all__ = ["AddressBook", "LimitStoreError", "LocalWindows", "RateLimiter", "WindowRule"]
 
 _log = logging.getLogger(__name__)
 
@@ -135,21 +135,30 @@ class RateLimiter:
     """Admits or refuses calls by the windows of their address and token.
 
     Args:
-        storage_uri: `memory://` for this process alone, or a store that `limits` knows, such as
-            `redis://host:6379/0`.
+        shared: A store that several processes count in; None counts in this process.
         clock: Seconds that never run backwards.
-
-    Raises:
-        ValueError: `storage_uri` names no usable store.
     """
 
     def __init__(
-        self, storage_uri: str = "memory://", *, clock: Callable[[], float] = time.monotonic
+        self, shared: Storage | None = None, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._clock = clock
         self._local = LocalWindows()
-        self._shared = _open_shared(storage_uri)
+        self._shared = None if shared is None else SlidingWindowCounterRateLimiter(shared)
         self._shared_again_at = 0.0
+
+    @classmethod
+    def at(cls, storage_uri: str) -> "RateLimiter":
+        """One that counts where `storage_uri` says.
+
+        Args:
+            storage_uri: `memory://` for this process alone, or a store that `limits` knows, such
+                as `redis://host:6379/0`.
+
+        Raises:
+            LimitStoreError: It names no usable store.
+        """
+        return cls(_open_shared(storage_uri))
 
     async def admit(
         self, name: str, rule: WindowRule, keys: Sequence[bytes], *, count: bool = True
@@ -183,10 +192,6 @@ class RateLimiter:
         now = self._clock()
         for key in keys:
             self._local.hit(name, key, rule, now)
-
-    async def close(self) -> None:
-        """Let go of the shared store, if there is one."""
-        self._shared = None
 
     async def _admit_shared(
         self, name: str, rule: WindowRule, keys: Sequence[bytes], *, count: bool
@@ -246,7 +251,11 @@ def refusal(name: str, rule: WindowRule, wait_s: float) -> Problem:
     )
 
 
-def _open_shared(storage_uri: str) -> SlidingWindowCounterRateLimiter | None:
+class LimitStoreError(Exception):
+    """`RATE_LIMIT_STORAGE` names no store that can be used here; the message says why."""
+
+
+def _open_shared(storage_uri: str) -> Storage | None:
     scheme = storage_uri.partition("://")[0].removeprefix("async+")
     if scheme == "memory":
         return None
@@ -255,10 +264,10 @@ def _open_shared(storage_uri: str) -> SlidingWindowCounterRateLimiter | None:
         storage = storage_from_string(uri, wrap_exceptions=True)
     except (ConfigurationError, ImportError, ValueError) as error:
         # The URI may hold a password: only its scheme is repeated.
-        raise ValueError(f"RATE_LIMIT_STORAGE: cannot use a {scheme!r} store: {error}") from error
+        raise LimitStoreError(f"RATE_LIMIT_STORAGE: no {scheme!r} store here: {error}") from error
     if not isinstance(storage, Storage):
-        raise ValueError(f"RATE_LIMIT_STORAGE: {scheme!r} is not an asynchronous store")  # noqa: TRY004
-    return SlidingWindowCounterRateLimiter(storage)
+        raise LimitStoreError(f"RATE_LIMIT_STORAGE: {scheme!r} is not an asynchronous store")
+    return storage
 
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network

@@ -21,7 +21,7 @@ _RETRY_UNAVAILABLE_S: Final = "1"
 
 
 class ClientGone(Exception):  # noqa: N818 - not an error of ours
-    """The client hung up before its request was complete; nobody reads the answer."""
+    """The client hung up, or stalled, before its request was complete."""
 
 
 def _respond(request: Request[Any, Any, Any], problem: Problem) -> Response[bytes]:
@@ -42,7 +42,10 @@ def _on_replayed(_: Request[Any, Any, Any], outcome: Replayed) -> Response[bytes
 
 
 def _on_client_gone(request: Request[Any, Any, Any], _: ClientGone) -> Response[bytes]:
-    return _respond(request, Problem("malformed_json", "The request ended before its body did."))
+    return _respond(
+        request,
+        Problem("malformed_json", "The body did not arrive.", headers={"Connection": "close"}),
+    )
 
 
 def _on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:

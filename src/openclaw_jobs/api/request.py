@@ -1,5 +1,6 @@
 """The request as handlers see it: strictly decoded, bounded, and knowing who calls."""
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
@@ -31,6 +32,8 @@ __all__ = ["ApiRequest", "decode_strictly", "until_hung_up"]
 
 T = TypeVar("T")
 
+_BODY_TIMEOUT_S: Final = 60.0
+"""A body that is not complete by then is given up: who sends so slowly holds us, not works."""
 _UNSAFE: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -306,19 +309,34 @@ def _misfit(text: str) -> Problem:
 
 
 async def _read(receive: Any, limit: int) -> bytes:  # noqa: ANN401 - ASGI
-    chunks: list[bytes] = []
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body"):
+        # Most bodies come in one piece.
+        body: bytes = message.get("body", b"")
+        if len(body) > limit:
+            raise too_large(limit)
+        return body
+    try:
+        async with asyncio.timeout(_BODY_TIMEOUT_S):
+            return await _read_pieces(receive, message, limit)
+    except TimeoutError:
+        raise ClientGone from None
+
+
+async def _read_pieces(receive: Any, message: Any, limit: int) -> bytes:  # noqa: ANN401 - ASGI
+    pieces: list[bytes] = []
     size = 0
     while True:
-        message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
-        if chunk := message.get("body", b""):
-            size += len(chunk)
+        if piece := message.get("body", b""):
+            size += len(piece)
             if size > limit:
                 raise too_large(limit)
-            chunks.append(chunk)
+            pieces.append(piece)
         if not message.get("more_body"):
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            return b"".join(pieces)
+        message = await receive()
 
 
 def _check_media_type(request: ApiRequest) -> None:
