@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Literal, Self
 
@@ -196,7 +196,7 @@ class Buyer:
 
     def events(
         self, task_id: str | None = None, *, last_event_id: str | None = None
-    ) -> Iterator[Event]:
+    ) -> Generator[Event, None, None]:
         """Follow the events of one task until it is finished, or of all tasks for ever.
 
         Begins after `last_event_id` (keep an event's `id` to come back to it), else with what
@@ -346,7 +346,7 @@ class AsyncBuyer:
 
     async def events(
         self, task_id: str | None = None, *, last_event_id: str | None = None
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """Follow the events of one task, or of all of them; see `Buyer.events`."""
         session = self._session
         cursor = EventCursor(task_id, last_event_id, session.retry, session.rng)

@@ -51,6 +51,7 @@ class _Caller:
 
     def identify(self, secret: str | None) -> None:
         """Use `secret` as the bearer from now on, or none."""
+        self.secret = secret
         # built once: merging headers is a good part of what a request costs
         self._plain: dict[str, str] = {
             "Accept": "application/json",

@@ -270,6 +270,13 @@ class AsyncWorker:
         """Close all connections."""
         await self._session.close()
 
+    def twin(self) -> AsyncWorker:
+        """Make another client for the same worker, with connections of its own."""
+        session = self._session
+        return AsyncWorker(
+            session.url, session.secret, retry=session.retry, timeout_s=session.timeout_s
+        )
+
     def hang_up(self) -> None:
         """Stop waiting for tasks at once without losing one that is already on its way.
 

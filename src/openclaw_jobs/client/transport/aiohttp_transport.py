@@ -50,6 +50,7 @@ class AiohttpTransport:
         """Open nothing yet."""
         self._session: aiohttp.ClientSession | None = None
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._hung_up = False
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -64,6 +65,9 @@ class AiohttpTransport:
         return self._session
 
     def _socket(self, address: AddrInfoType) -> socket.socket:
+        if self._hung_up:
+            # aiohttp itself repeats a GET whose connection was closed; here that would call back
+            raise ConnectionAbortedError("hung up")
         family, kind, protocol, _, _ = address
         made = socket.socket(family=family, type=kind, proto=protocol)
         self._sockets.add(made)
@@ -106,6 +110,7 @@ class AiohttpTransport:
 
     def hang_up(self) -> None:
         """Half-close every connection."""
+        self._hung_up = True
         for connection in list(self._sockets):
             half_close(connection)
 

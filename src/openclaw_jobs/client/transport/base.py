@@ -71,7 +71,7 @@ class AsyncTransport(Protocol):
         ...
 
     def hang_up(self) -> None:
-        """Half-close every connection.
+        """Half-close every connection, and open no other.
 
         The server sees that the caller is gone and drops what it holds back, while an answer that
         is already on its way can still be read to its end.

@@ -101,8 +101,11 @@ class AsyncHttpxTransport:
         self._all: list[httpx.AsyncClient] = []
         self._free: list[httpx.AsyncClient] = []
         self._sockets: dict[httpx.AsyncClient, HasFileno] = {}
+        self._hung_up = False
 
     def _take(self) -> httpx.AsyncClient:
+        if self._hung_up:
+            raise TransportError("hung up", sent=False)
         if self._free:
             return self._free.pop()
         lane = httpx.AsyncClient(
@@ -153,6 +156,7 @@ class AsyncHttpxTransport:
 
     def hang_up(self) -> None:
         """Half-close every connection."""
+        self._hung_up = True
         for connection in self._sockets.values():
             half_close(connection)
 
