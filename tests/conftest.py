@@ -25,7 +25,7 @@ from openclaw_jobs.kit.clock import ManualClock
 
 # Durability against a power cut is all that these give up; commits, locks and recovery after a
 # killed process behave as in production.
-_TEST_SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "300"}
+TEST_SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "300"}
 _ROOM_FOR_A_CLUSTER_BYTES = 2 * 1024**3
 
 
@@ -104,16 +104,34 @@ def manual_clock() -> ManualClock:
     return ManualClock(datetime(2026, 1, 15, 12, tzinfo=UTC))
 
 
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """An empty directory for an embedded server of the test's own."""
+    with temporary_data_dir() as path:
+        yield path
+
+
+@contextmanager
+def temporary_data_dir() -> Iterator[Path]:
+    """A data directory for the length of the block, in memory if there is room.
+
+    Not in pytest's `tmp_path`: as root the server has an account of its own, and each pytest that
+    starts closes the directory above all `tmp_path`s to other accounts.
+    """
+    memory = Path("/dev/shm")  # noqa: S108  # a private directory is made inside
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > _ROOM_FOR_A_CLUSTER_BYTES
+    with tempfile.TemporaryDirectory(prefix="ocj-", dir=memory if roomy else None) as path:
+        yield Path(path)
+
+
 @contextmanager
 def _server() -> Iterator[str]:
-    """The DSN of a server: the one given, or an embedded one in memory if there is room."""
+    """The DSN of a server: the one given, or an embedded one."""
     if given := os.environ.get("TEST_DATABASE_URL"):
         yield given
         return
-    memory = Path("/dev/shm")  # noqa: S108  # a private directory is made inside
-    roomy = memory.is_dir() and shutil.disk_usage(memory).free > _ROOM_FOR_A_CLUSTER_BYTES
     with (
-        tempfile.TemporaryDirectory(prefix="ocj-", dir=memory if roomy else None) as data_dir,
-        EmbeddedServer.start(data_dir, settings=_TEST_SETTINGS) as server,
+        temporary_data_dir() as data_dir,
+        EmbeddedServer.start(data_dir, settings=TEST_SETTINGS) as server,
     ):
         yield server.dsn("postgres")

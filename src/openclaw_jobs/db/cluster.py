@@ -5,6 +5,7 @@ import functools
 import hashlib
 import importlib.util
 import logging
+import math
 import os
 import pwd
 import shlex
@@ -148,8 +149,8 @@ class Cluster:
                 "new data directory, or set DATABASE_URL to a server that runs it."
             )
 
-    def run(self, program: str, *arguments: str, timeout_s: float) -> None:
-        """Run one of PostgreSQL's programs to its end.
+    def run(self, program: str, *arguments: str, cwd: Path, timeout_s: float) -> None:
+        """Run one of PostgreSQL's programs in `cwd` to its end.
 
         Raises:
             EmbeddedServerError: It failed or took longer than `timeout_s`; with what it said.
@@ -164,7 +165,7 @@ class Cluster:
                     stderr=subprocess.STDOUT,
                     timeout=timeout_s,
                     check=False,
-                    cwd="/",
+                    cwd=cwd,
                     env=_environment(),
                     # Ctrl-C in a terminal is for the process that decides when to stop.
                     start_new_session=True,
@@ -184,20 +185,47 @@ class Cluster:
                 said = output.read().decode(errors="replace").strip()
                 raise EmbeddedServerError(f"{program} failed: {said}")
 
-    def start_arguments(self, settings: Mapping[str, str]) -> tuple[str, ...]:
-        """What pg_ctl needs to start this cluster, with `settings` over its configuration file."""
-        options = {"port": str(PORT), **settings}
-        server = ["-k", _quoted_directory(self.choose_socket_dir())]
-        for name, value in options.items():
-            server += ["-c", f"{name}={value}"]
-        return ("-D", str(self.pgdata), "-l", str(self.start_log), "-o", shlex.join(server))
+    def control(
+        self, action: str, *arguments: str, settings: Mapping[str, str], timeout_s: float
+    ) -> None:
+        """Run `pg_ctl` on this cluster and wait until the server is up or down.
+
+        Args:
+            action: `start`, `stop` or `restart`.
+            arguments: Further options of pg_ctl.
+            settings: Over those of the configuration file; for `start`.
+            timeout_s: How long it may take.
+
+        Raises:
+            EmbeddedServerError: It failed or took longer.
+        """
+        if self.account is not None:
+            _open_to_account(self.data_dir, self.account)
+        # pg_ctl puts the directory into a shell's double quotes as it is. What such quotes would
+        # change stays out of it: pg_ctl runs in the directory and gets a relative path instead.
+        directory = "." if set(str(self.pgdata)) & set('"$`\\') else str(self.pgdata)
+        if action == "start":
+            socket_dir = self.choose_socket_dir()
+            server = ["-k", "." if socket_dir == self.pgdata else str(socket_dir)]
+            for name, value in {"port": str(PORT), **settings}.items():
+                server += ["-c", f"{name}={value}"]
+            arguments = (*arguments, "-o", shlex.join(server))
+        self.run(
+            "pg_ctl",
+            *(action, "-w", "-t", str(math.ceil(timeout_s)), "-D", directory, *arguments),
+            *(() if action == "stop" else ("-l", self.start_log.name)),
+            cwd=self.pgdata,
+            timeout_s=timeout_s + 5,
+        )
 
     def choose_socket_dir(self) -> Path:
-        """The data directory itself, or a private temporary one when its path is too long.
+        """The data directory itself, or a private temporary one if its path cannot be a socket's.
 
         The server trusts whoever reaches its socket, so the directory admits its user alone.
         """
-        if len(os.fsencode(self.pgdata / f".s.PGSQL.{PORT}")) <= _SOCKET_PATH_MAX_BYTES:
+        fits = len(os.fsencode(self.pgdata / f".s.PGSQL.{PORT}")) <= _SOCKET_PATH_MAX_BYTES
+        # To libpq a host with a comma is a list of hosts.
+        if fits and "," not in str(self.pgdata):
             return self.pgdata
         seed = f"{self.pgdata}:{self.pgdata.stat().st_ino}"
         digest = hashlib.sha256(seed.encode()).hexdigest()[:16]
@@ -244,6 +272,7 @@ class Cluster:
             *("--encoding", "UTF8", "--locale", "C"),
             *("--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"),
             *(("--no-instructions",) if durable else ("--no-instructions", "--no-sync")),
+            cwd=staging,
             timeout_s=120,
         )
         with (staging / "postgresql.conf").open("a", encoding="utf-8") as configuration:
@@ -332,11 +361,6 @@ def _environment() -> dict[str, str]:
     """Ours, without what would point PostgreSQL's programs elsewhere."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
     return kept | {"LC_ALL": "C", "TZ": "UTC"}
-
-
-def _quoted_directory(path: Path) -> str:
-    """One item of the list `unix_socket_directories`."""
-    return '"' + str(path).replace('"', '""') + '"'
 
 
 def _user_name(uid: int) -> str:

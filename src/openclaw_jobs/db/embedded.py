@@ -19,7 +19,7 @@ from typing import Self
 import psycopg
 from psycopg import sql
 
-from openclaw_jobs.db.cluster import Cluster, EmbeddedServerError
+from openclaw_jobs.db.cluster import PORT, Cluster, EmbeddedServerError
 
 __all__ = ["EmbeddedServer", "EmbeddedServerError"]
 
@@ -28,6 +28,8 @@ _POLL_S = 0.05
 # No system has a process of this number, so PostgreSQL knows that it is dead.
 _DEAD_PID = 2**31 - 1
 _SOCKET_DIR_LINE = 4  # of postmaster.pid, from zero
+# How PostgreSQL says that children of a killed server are still attached to its memory.
+_SHARED_MEMORY_IN_USE = b"pre-existing shared memory block"
 
 _log = logging.getLogger(__name__)
 
@@ -136,12 +138,7 @@ class EmbeddedServer:
         """
         mode = "immediate" if immediate else "fast"
         with _start_lock(self._cluster, time.monotonic() + timeout_s):
-            self._cluster.run(
-                "pg_ctl",
-                *("restart", "-w", "-t", str(round(timeout_s)), "-m", mode),
-                *("-D", str(self._cluster.pgdata), "-l", str(self._cluster.start_log)),
-                timeout_s=timeout_s + 5,
-            )
+            self._cluster.control("restart", "-m", mode, settings={}, timeout_s=timeout_s)
 
 
 def _open_lock(path: Path) -> int:
@@ -175,51 +172,56 @@ def _ensure_running(cluster: Cluster, settings: Mapping[str, str], deadline: flo
     Whether it answers is the only proof that counts: after a kill, postmaster.pid may name a
     zombie, or a number that another program has by now.
     """
-    failure: EmbeddedServerError | None = None
     while True:
         state = _read_state(cluster)
         if state is not None and state[1] is not None and _answers(cluster, state[1]):
             return state[1]
         if state is None or not _is_live_postmaster(state[0], cluster.pgdata):
-            # Nobody serves. What is left of a killed server (its shared memory, held by children
-            # that are just ending) can make the first attempts fail.
-            failure = _try_start(cluster, settings, deadline)
-        if time.monotonic() > deadline:
+            _try_start(cluster, settings, deadline)
+        elif time.monotonic() > deadline:
             raise EmbeddedServerError(
-                f"PostgreSQL in {cluster.pgdata} did not start: {failure or 'it does not answer'}\n"
-                f"{cluster.log_tail()}"
+                f"PostgreSQL in {cluster.pgdata} runs (process {state[0]}) and does not answer; "
+                f"it may belong to another user. Its log ends:\n{cluster.log_tail()}"
             )
-        time.sleep(_POLL_S)
+        else:
+            time.sleep(_POLL_S)
 
 
-def _try_start(
-    cluster: Cluster, settings: Mapping[str, str], deadline: float
-) -> EmbeddedServerError | None:
+def _try_start(cluster: Cluster, settings: Mapping[str, str], deadline: float) -> None:
+    """Start the server, or return to be called again while a killed one's children still end.
+
+    Raises:
+        EmbeddedServerError: It does not start, with the end of its log.
+    """
     _forget_dead_postmaster(cluster)
     timeout_s = max(5.0, deadline - time.monotonic())
+    said_before = cluster.start_log.stat().st_size if cluster.start_log.exists() else 0
     try:
-        cluster.run(
-            "pg_ctl",
-            *("start", "-w", "-t", str(round(timeout_s)), *cluster.start_arguments(settings)),
-            timeout_s=timeout_s + 5,
-        )
+        cluster.control("start", settings=settings, timeout_s=timeout_s)
     except EmbeddedServerError as exc:
-        _log.debug("an attempt to start PostgreSQL failed: %s", exc)
-        return exc
-    return None
+        said = cluster.start_log.read_bytes()[said_before:] if cluster.start_log.exists() else b""
+        if _SHARED_MEMORY_IN_USE in said and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+            return
+        raise EmbeddedServerError(
+            f"PostgreSQL in {cluster.pgdata} does not start: {exc}\n{cluster.log_tail()}"
+        ) from exc
 
 
 def _forget_dead_postmaster(cluster: Cluster) -> None:
-    """Make a left postmaster.pid name a process that cannot exist.
+    """Make the lock files a dead server left name a process that cannot exist.
 
     PostgreSQL would take a zombie or a stranger of that number for a running server. Only the
-    number changes: the file also names the shared memory, from which PostgreSQL knows whether
-    children of the dead server still work on the data, and then it must not start.
+    number changes: postmaster.pid also names the shared memory, from which PostgreSQL knows
+    whether children of the dead server still work on the data, and then it must not start.
     """
-    path = cluster.pgdata / "postmaster.pid"
-    with suppress(FileNotFoundError):
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        with path.open("r+", encoding="utf-8") as file:
+    for path in (
+        cluster.pgdata / "postmaster.pid",
+        cluster.choose_socket_dir() / f".s.PGSQL.{PORT}.lock",
+    ):
+        with suppress(FileNotFoundError), path.open("r+", encoding="utf-8") as file:
+            lines = file.readlines()
+            file.seek(0)
             file.writelines([f"{_DEAD_PID}\n", *lines[1:]])
             file.truncate()
 
@@ -237,7 +239,7 @@ def _read_state(cluster: Cluster) -> tuple[int, Path | None] | None:
     if not lines or not lines[0].isdigit():
         return None
     socket_dir = lines[_SOCKET_DIR_LINE] if len(lines) > _SOCKET_DIR_LINE else ""
-    return int(lines[0]), Path(socket_dir) if socket_dir else None
+    return int(lines[0]), cluster.pgdata / socket_dir if socket_dir else None
 
 
 def _answers(cluster: Cluster, socket_dir: Path) -> bool:
@@ -289,10 +291,9 @@ def _shut_down(cluster: Cluster, timeout_s: float) -> bool:
     state = _read_state(cluster)
     if state is None or not _is_live_postmaster(state[0], cluster.pgdata):
         return False
-    stop = ("stop", "-w", "-t", str(round(timeout_s)), "-D", str(cluster.pgdata), "-m")
     try:
-        cluster.run("pg_ctl", *stop, "fast", timeout_s=timeout_s + 5)
+        cluster.control("stop", "-m", "fast", settings={}, timeout_s=timeout_s)
     except EmbeddedServerError as exc:
         _log.warning("PostgreSQL would not stop in order, so it is stopped at once: %s", exc)
-        cluster.run("pg_ctl", *stop, "immediate", timeout_s=timeout_s + 5)
+        cluster.control("stop", "-m", "immediate", settings={}, timeout_s=timeout_s)
     return True
