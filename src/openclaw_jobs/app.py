@@ -12,24 +12,33 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 import structlog
 
+from openclaw_jobs.api import account, operator, tasks, work, worker
 from openclaw_jobs.api.application import Application, build_application
 from openclaw_jobs.api.authentication import DatabaseAuthenticator
 from openclaw_jobs.api.guards import Authenticator, FrontDoor
 from openclaw_jobs.api.health import health_router
 from openclaw_jobs.api.limits import AddressBook, RateLimiter
 from openclaw_jobs.api.server import serve_http
+from openclaw_jobs.api.services import Services, attach, open_services
+from openclaw_jobs.api.streams import streams_router
+from openclaw_jobs.background import market_jobs, node_job, repeat
 from openclaw_jobs.db import Database
 from openclaw_jobs.db.migrate import migrate
+from openclaw_jobs.dispatch import Matcher
 from openclaw_jobs.economy import ConfigCache
 from openclaw_jobs.economy import service as economy
 from openclaw_jobs.events import Bus, Notifier
 from openclaw_jobs.kit.clock import Clock, SystemClock
+from openclaw_jobs.market.claim_tasks import any_queued, claim_tasks, give_back
 from openclaw_jobs.market.context import Market
-from openclaw_jobs.settings import Settings
+from openclaw_jobs.market.report_node import forget_node
+from openclaw_jobs.settings import IDEMPOTENCY_RETENTION_HOURS, Settings
 
 __all__ = [
     "Parts",
@@ -46,6 +55,7 @@ __all__ = [
 _log = structlog.get_logger(__name__)
 
 _STARTUP_WAIT_S: Final = 30.0
+_DOORS: Final = (tasks, account, work, worker, operator)
 
 Loop = Callable[[asyncio.Event], Awaitable[None]]
 """A periodic job: runs until the event is set, then ends what it has begun and returns."""
@@ -75,26 +85,61 @@ class Parts:
     Attributes:
         authenticator: Who a token belongs to.
         route_handlers: All routes.
+        services: What the handlers work with.
         drain: Lets parked requests go, before the server stops to listen.
+        web_loops: What runs in a `web` process beside the server.
         loops: The periodic jobs of a `background` process.
     """
 
     authenticator: Authenticator
     route_handlers: Sequence[Any]
+    services: Services
     drain: Callable[[], Awaitable[None]]
-    loops: Sequence[Loop] = ()
+    web_loops: Sequence[Loop]
+    loops: Sequence[Loop]
 
 
 def compose(runtime: Runtime) -> Parts:
     """Every door and every loop of this marketplace."""
+    market = runtime.market
+    matcher = Matcher(
+        claim=partial(claim_tasks, market),
+        give_back=partial(give_back, market),
+        any_queued=partial(any_queued, market),
+        rng=market.rng,
+    )
+    market.bus.on_queue(matcher.wake)
 
     async def drain() -> None:
         runtime.draining.set()
+        await matcher.stop()
+        market.bus.close()
 
+    async def match(stop: asyncio.Event) -> None:
+        matcher.start()
+        await stop.wait()
+        await matcher.stop()
+
+    async def report(stop: asyncio.Event) -> None:
+        await repeat(node_job(market, matcher, runtime.node_id), market.rng, stop)
+        await forget_node(market, runtime.node_id)
+
+    jobs = market_jobs(
+        market,
+        replays_for=timedelta(hours=IDEMPOTENCY_RETENTION_HOURS),
+        events_for=timedelta(hours=runtime.settings.events_retention_hours),
+    )
     return Parts(
-        authenticator=DatabaseAuthenticator(runtime.market),
-        route_handlers=[health_router(runtime.market.db)],
+        authenticator=DatabaseAuthenticator(market),
+        services=open_services(market, matcher),
+        route_handlers=[
+            health_router(market.db),
+            streams_router(market.db, market.bus),
+            *(handler for door in _DOORS for handler in door.HANDLERS),
+        ],
         drain=drain,
+        web_loops=[match, report],
+        loops=[partial(repeat, job, market.rng) for job in jobs],
     )
 
 
@@ -177,7 +222,9 @@ def create_app(runtime: Runtime, parts: Parts) -> Application:
         addresses=AddressBook(settings.trusted_proxies),
         admin_token=settings.admin_token,
     )
-    return build_application(door, parts.route_handlers)
+    app = build_application(door, parts.route_handlers)
+    attach(app, parts.services)
+    return app
 
 
 async def run_web(
@@ -192,7 +239,7 @@ async def run_web(
     async with open_runtime(settings, dsn) as runtime:
         parts = compose(runtime)
         app = create_app(runtime, parts)
-        async with _running(parts.loops if with_background else ()):
+        async with _running([*parts.web_loops, *(parts.loops if with_background else ())]):
             await serve_http(
                 app,
                 host=host,

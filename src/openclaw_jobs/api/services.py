@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from litestar import Litestar
+
 from openclaw_jobs.api.request import ApiRequest
 from openclaw_jobs.dispatch import Matcher
 from openclaw_jobs.kit.batching import Coalescer
@@ -53,6 +55,6 @@ def services_of(request: ApiRequest) -> Services:
     return services
 
 
-def attach(state: dict[str, object], services: Services) -> None:
+def attach(app: Litestar, services: Services) -> None:
     """Have `services_of` find `services`."""
-    state[_STATE_KEY] = services
+    app.state[_STATE_KEY] = services

@@ -207,3 +207,9 @@ async def give_back(market: Market, claims: Sequence[Claim]) -> None:
         ):
             unit.tell(buyer_id, "task.queued", task_id, status="queued")
             unit.queue(category)
+
+
+async def any_queued(market: Market) -> bool:
+    """Whether any task waits at all: what an idle process asks once a second."""
+    async with market.db.read() as conn:
+        return await store.any_queued(conn)
