@@ -22,6 +22,7 @@ from openclaw_jobs.db import Database
 from openclaw_jobs.db.embedded import EmbeddedServer
 from openclaw_jobs.db.migrate import migrate
 from openclaw_jobs.kit.clock import ManualClock
+from tests.running import Node, running_node
 
 # Durability against a power cut is all that these give up; commits, locks and recovery after a
 # killed process behave as in production.
@@ -96,6 +97,13 @@ async def db(dsn: str) -> AsyncIterator[Database]:
         yield database
     finally:
         await database.close()
+
+
+@pytest.fixture
+async def node(dsn: str) -> AsyncIterator[Node]:
+    """A running marketplace on a fresh database, its periodic jobs left to the test."""
+    async with running_node(dsn, background=False) as running:
+        yield running
 
 
 @pytest.fixture

@@ -1,0 +1,154 @@
+"""A whole web node with its background jobs, on a real socket in the test's own event loop."""
+
+import asyncio
+import contextlib
+import itertools
+import socket
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import uvicorn
+
+from openclaw_jobs.api.server import BoundedProtocol
+from openclaw_jobs.api.services import Services
+from openclaw_jobs.app import Runtime, compose, create_app, open_runtime, prepare_database
+from openclaw_jobs.market.change_config import change_config
+from openclaw_jobs.market.context import Market
+from openclaw_jobs.market.open_accounts import create_funded_buyer
+from openclaw_jobs.market.prove_ledger import prove_ledger
+from openclaw_jobs.settings import Settings
+
+ADMIN_TOKEN = "admin-token-of-the-tests"
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Party:
+    """A buyer, a worker or the operator with its own HTTP client."""
+
+    id: str
+    token: str
+    http: httpx.AsyncClient
+
+    async def get(self, path: str, **params: Any) -> httpx.Response:
+        return await self.http.get(path, params=params)
+
+    async def post(self, path: str, body: Any = None, **headers: str) -> httpx.Response:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.http.post(path, json=body, headers=named)
+
+    async def ok(self, method: str, path: str, body: Any = None, status: int = 200) -> Any:
+        answer = await self.http.request(method, path, json=body)
+        assert answer.status_code == status, (answer.status_code, answer.text)
+        return answer.json() if answer.content else None
+
+
+class Node:
+    """A running marketplace."""
+
+    def __init__(self, runtime: Runtime, services: Services, address: str) -> None:
+        self.runtime = runtime
+        self.services = services
+        self.address = address
+        self._open: list[httpx.AsyncClient] = []
+
+    @property
+    def market(self) -> Market:
+        return self.runtime.market
+
+    def party(self, party_id: str, token: str) -> Party:
+        http = httpx.AsyncClient(
+            base_url=self.address,
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+            timeout=httpx.Timeout(30.0),
+            trust_env=False,
+        )
+        self._open.append(http)
+        return Party(party_id, token, http)
+
+    def anyone(self) -> Party:
+        return self.party("nobody", "")
+
+    def operator(self) -> Party:
+        return self.party("operator", ADMIN_TOKEN)
+
+    async def buyer(self, credit_cents: int = 10_000) -> Party:
+        email = f"buyer{next(_numbers)}@example.com"
+        buyer_id, key = await create_funded_buyer(self.market, email, credit_cents, "test")
+        return self.party(buyer_id, key.key)
+
+    async def worker(self, **preferences: Any) -> Party:
+        body = {"name": f"worker {next(_numbers)}", "preferences": preferences}
+        made = await self.anyone().ok("POST", "/api/worker/connect", body, 201)
+        return self.party(made["worker_id"], made["token"])
+
+    async def configure(self, key: str, **fields: Any) -> None:
+        await change_config(self.market, key, fields, None, "test")
+
+    async def prove(self) -> None:
+        """The ledger adds up, and agrees with tasks and earnings."""
+        proof = await prove_ledger(self.market)
+        assert proof.ok, proof.violations
+
+    async def close(self) -> None:
+        for http in self._open:
+            await http.aclose()
+
+
+UNLIMITED = {"limit": 1_000_000, "per_seconds": 60}
+LIMITS = ("connect", "work_next", "task_submit", "work_submit", "heartbeat", "worker_write",
+          "buyer_write", "api_read", "stream", "admin", "auth_failures")  # fmt: skip
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that leaves pytest's signals alone."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def running_node(
+    dsn: str, *, background: bool = True, **settings: Any
+) -> AsyncIterator[Node]:
+    """Serve the marketplace on `dsn` (a migrated database) until the block ends.
+
+    Args:
+        dsn: Where its data is.
+        background: False leaves the periodic jobs to the test, so that it decides when.
+        **settings: Fields of `Settings`.
+    """
+    chosen = Settings(admin_token=ADMIN_TOKEN, **settings)
+    await prepare_database(chosen, dsn)
+    listener = socket.create_server(("127.0.0.1", 0))
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    async with open_runtime(chosen, dsn) as runtime:
+        parts = compose(runtime)
+        config = uvicorn.Config(
+            create_app(runtime, parts),
+            log_config=None,
+            access_log=False,
+            lifespan="on",
+            http=BoundedProtocol,
+            timeout_graceful_shutdown=2,
+        )
+        server = _Server(config)
+        stop = asyncio.Event()
+        loops = [*parts.web_loops, *(parts.loops if background else ())]
+        tasks = [asyncio.ensure_future(loop(stop)) for loop in loops]
+        # The listener accepts from now on; requests wait until the server has started.
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        node = Node(runtime, parts.services, address)
+        try:
+            await node.configure("rate_limits", **dict.fromkeys(LIMITS, UNLIMITED))
+            yield node
+        finally:
+            await node.close()
+            await parts.drain()
+            server.should_exit = True
+            await serving
+            stop.set()
+            await asyncio.gather(*tasks)
