@@ -91,49 +91,38 @@ class _Refused(msgspec.Struct):
 def _columns(transfers: Sequence[Transfer]) -> tuple[str, ...]:
     """The arguments of `ledger_post` as array literals.
 
-    psycopg's own dumping of lists costs five times as much (20 against 4 us a transfer).
+    psycopg's own dumping of lists costs four times as much of the client's time, and a sixth
+    more of the server's (18 against 4 us, and 34 against 29 us a transfer, in batches of 50).
     """
-    ids: list[str] = []
-    keys: list[str] = []
-    kinds: list[str] = []
-    actors: list[str] = []
-    counts: list[str] = []
+    lines = [line for transfer in transfers for line in transfer.lines]
+    counts = [len(transfer.lines) for transfer in transfers]
+    ids = [uuid7().hex for _ in transfers]
     transfer_ids: list[str] = []
     numbers: list[str] = []
-    accounts: list[str] = []
-    owners: list[str] = []
-    amounts: list[str] = []
-    for transfer in transfers:
-        transfer_id = uuid7().hex
-        lines = transfer.lines
-        count = len(lines)
-        ids.append(transfer_id)
-        keys.append(transfer.key)
-        kinds.append(transfer.kind)
-        actors.append(transfer.actor or "NULL")
-        counts.append(str(count))
+    for transfer_id, count in zip(ids, counts, strict=True):
         transfer_ids += [transfer_id] * count
         numbers += _LINE_NUMBERS[:count]
-        for line in lines:
-            accounts.append(line.account)
-            owners.append(line.owner or "NULL")
-            amounts.append(str(line.amount_cents))
     return (
         _array(ids),
-        _array(keys),
-        _array(kinds),
-        _array(actors),
-        _array(counts),
+        _plain_array([transfer.key for transfer in transfers]),
+        _array([transfer.kind for transfer in transfers]),
+        _plain_array([transfer.actor or "NULL" for transfer in transfers]),
+        _array([str(count) for count in counts]),
         _array(transfer_ids),
         _array(numbers),
-        _array(accounts),
-        _array(owners),
-        _array(amounts),
+        _array([line.account for line in lines]),
+        _plain_array([line.owner or "NULL" for line in lines]),
+        _array([str(line.amount_cents) for line in lines]),
     )
 
 
 def _array(items: list[str]) -> str:
-    """An array literal of items that need no quotes; each check is one scan in C.
+    """An array literal of items that need no quotes, as ids, numbers and our own words."""
+    return "{" + ",".join(items) + "}"
+
+
+def _plain_array(items: list[str]) -> str:
+    """The same of items that come from elsewhere; each check is one scan in C.
 
     Raises:
         ValueError: An item is not plain, see `rules.is_plain`.
@@ -142,8 +131,8 @@ def _array(items: list[str]) -> str:
     if (
         body.count(",") >= len(items)
         or not body.isascii()
-        or not body.isprintable()
-        or any(mark in body for mark in ' "{}\\')
+        or body.split(None, 1) != [body]
+        or any(mark in body for mark in '"{}\\\0')
     ):
         raise ValueError("ids, keys and actors are plain ASCII; see ledger.rules.is_plain")
     return "{" + body + "}"
