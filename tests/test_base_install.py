@@ -11,15 +11,15 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Refuses every package that is not named, as an import would on a machine that lacks it.
+# Refuses the packages that only an extra brings, as an import would on a machine without them.
 BLOCKER = """
 import sys
 
-allowed = set({allowed!r}) | set(sys.stdlib_module_names) | {{"openclaw_jobs", "__main__"}}
+absent = set({absent!r})
 
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] not in allowed:
+        if name.partition(".")[0] in absent:
             raise ModuleNotFoundError(f"No module named {{name!r}} in the base install", name=name)
         return None
 
@@ -43,18 +43,19 @@ def base_distributions() -> set[str]:
     return found
 
 
-def base_modules() -> list[str]:
+def absent_modules() -> list[str]:
+    """What is installed here for the tests and would not be on a worker's machine."""
     base = base_distributions()
     return sorted(
         module
         for module, owners in importlib.metadata.packages_distributions().items()
-        if any(canonicalize_name(owner) in base for owner in owners)
+        if not any(canonicalize_name(owner) in base for owner in owners)
     )
 
 
 def run(program: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", BLOCKER.format(allowed=base_modules()) + program],
+        [sys.executable, "-c", BLOCKER.format(absent=absent_modules()) + program],
         cwd=ROOT,
         text=True,
         capture_output=True,
