@@ -36,10 +36,12 @@ class Postgres:
 
     Attributes:
         admin_dsn: A superuser's login to its database `postgres`.
+        admin: A connection there, in autocommit mode, for the whole run.
         template: A migrated database that nobody is connected to.
     """
 
     admin_dsn: str
+    admin: psycopg.Connection
     template: str
 
     def dsn(self, database: str) -> str:
@@ -48,8 +50,7 @@ class Postgres:
 
     def run(self, statement: sql.Composed) -> None:
         """Run one statement as superuser, outside a transaction."""
-        with psycopg.connect(self.admin_dsn, autocommit=True) as conn:
-            conn.execute(statement)
+        self.admin.execute(statement)
 
     @contextmanager
     def database(self, *, template: str | None = None) -> Iterator[str]:
@@ -71,15 +72,15 @@ class Postgres:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """The server of this test run, with a migrated template."""
-    with _server() as admin_dsn:
-        server = Postgres(admin_dsn, f"template_{os.getpid()}_{secrets.token_hex(4)}")
+    with _server() as admin_dsn, psycopg.connect(admin_dsn, autocommit=True) as admin:
+        server = Postgres(admin_dsn, admin, f"template_{os.getpid()}_{secrets.token_hex(4)}")
         template = sql.Identifier(server.template)
-        server.run(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(template))
+        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(template))
         try:
             migrate(server.dsn(server.template))
             yield server
         finally:
-            server.run(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(template))
+            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(template))
 
 
 @pytest.fixture
