@@ -78,7 +78,7 @@ async def test_another_node_is_woken_within_milliseconds(start_node: StartNode) 
             assert await wait is Signal.WOKEN
             delays_ms.append((time.perf_counter() - started) * 1000)
 
-    # The median measures 9 ms (back to back, so that most wait for the interval of 10 ms).
+    # Back to back, so that most wait for the rest of the interval of 5 ms.
     assert sorted(delays_ms)[10] < 50, delays_ms
 
 
@@ -126,7 +126,7 @@ async def test_a_thousand_publications_are_few_notifications(
 
     assert {b for m in messages for b in m.b} == {*buyers, "byr_end"}
     # One at once, and then at most one an interval.
-    assert 1 <= len(messages) <= elapsed_s / 0.010 + 2
+    assert 1 <= len(messages) <= elapsed_s / 0.005 + 2
 
 
 async def test_an_idle_node_sends_nothing(start_node: StartNode, observer: Observer) -> None:

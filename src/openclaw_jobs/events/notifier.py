@@ -57,7 +57,7 @@ class Notifier:
         *,
         node_id: str,
         rng: random.Random,
-        interval_s: float = 0.010,
+        interval_s: float = 0.005,
         sweep_s: float = 5.0,
         ping_s: float = 30.0,
     ) -> None:
