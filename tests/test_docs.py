@@ -5,7 +5,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from litestar.routes import HTTPRoute
+from typer.testing import CliRunner
 
+from openclaw_jobs import cli
+from openclaw_jobs.app import compose, create_app, open_runtime, prepare_database
 from openclaw_jobs.kit.errors import STATUS_BY_CODE
 from openclaw_jobs.settings import Settings
 
@@ -132,3 +136,61 @@ def test_the_environment_is_documented() -> None:
     cells = [row.split("|")[1:4] for row in page.split("## Tests")[0].splitlines() if "|" in row]
     named = re.findall(r"`([A-Z][A-Z_]{3,})`", " ".join(cell[0] + cell[1] for cell in cells))
     assert set(named) - {"INFO"} == asked
+
+
+DESCRIPTION = {"/api", "/api/openapi.json"}  # where the framework describes the others
+
+
+def documented_routes() -> tuple[set[str], set[str]]:
+    """The routes of the contract that are served, and those marked as still to come."""
+    page = (DOCS / "reference" / "http-api.md").read_text(encoding="utf-8")
+    served: set[str] = set()
+    to_come: set[str] = set()
+    for row in page.splitlines():
+        cell = row.split(" | ")[0]
+        routes = re.findall(r"(GET|POST|PUT|PATCH|DELETE) `(/[^`?]*)`", cell)
+        into = to_come if "**to come**" in cell else served
+        if row.startswith("| "):
+            into.update(f"{method} {re.sub(r'{[^}]*}', '{}', path)}" for method, path in routes)
+    return served, to_come
+
+
+async def test_the_contract_lists_the_routes_that_are_served(dsn: str) -> None:
+    settings = Settings()
+    await prepare_database(settings, dsn)
+    async with open_runtime(settings, dsn) as runtime:
+        app = create_app(runtime, compose(runtime))
+    served = {
+        f"{method} {re.sub(r'{[^}]*}', '{}', route.path)}"
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for method in route.methods
+        if method not in {"HEAD", "OPTIONS"} and route.path not in DESCRIPTION
+    }
+    documented, to_come = documented_routes()
+    assert served == documented
+    assert not served & to_come
+
+
+COMMAND_GROUPS = {"buyer", "config", "ledger"}
+
+
+def commands(page: Path) -> Iterator[tuple[list[str], set[str]]]:
+    """Each call of the command line in a page's code: the command's words, and its options."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    code = [line for block in FENCE.findall(text) for line in block.splitlines()]
+    code += re.findall(r"`([^`\n]+)`", FENCE.sub("", text))
+    for line in code:
+        for call in re.findall(r"(?:^|\s)openclaw-jobs ([a-z][^;&|]*)", line):
+            words = call.split()
+            length = 2 if words[0] in COMMAND_GROUPS else 1
+            yield words[:length], set(re.findall(r"(?<!\S)\[?(--[a-z-]+)", call))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_commands_and_their_options_exist(page: Path) -> None:
+    for words, options in commands(page):
+        result = CliRunner().invoke(cli.app, [*words, "--help"])
+        assert result.exit_code == 0, f"openclaw-jobs {' '.join(words)}: {result.output}"
+        unknown = {option for option in options if option not in result.output}
+        assert not unknown, f"openclaw-jobs {' '.join(words)}: {unknown}"
