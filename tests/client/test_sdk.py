@@ -242,10 +242,11 @@ async def test_a_buyer_posts_and_reads_back(market: Marketplace, buyer: AsyncBuy
     assert task.messages == (Message("user", "a"), Message("assistant", "b"))
 
 
-async def test_waiting_ends_with_its_time_out(market: Marketplace, buyer: AsyncBuyer) -> None:
+async def test_waiting_ends_with_its_time_out(market: Marketplace) -> None:
     task_id = await market.offer()
-    with pytest.raises(TimeoutError, match=task_id):
-        await buyer.wait_for(task_id, timeout_s=0.1)
+    async with AsyncBuyer(market.url, "ocb_key") as buyer:
+        with pytest.raises(TimeoutError, match=task_id):
+            await buyer.wait_for(task_id, timeout_s=0.1)
 
 
 async def test_the_rest_of_a_buyers_calls(market: Marketplace, buyer: AsyncBuyer) -> None:

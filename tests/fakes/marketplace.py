@@ -83,7 +83,7 @@ class Marketplace(AsgiFake):
         self.preferences: dict[str, Any] = {"categories": ["general"], "max_concurrent": 10}
         self.suspended_until: datetime | None = None
         self.too_large = 262_144
-        self.answer_late: asyncio.Event | None = None
+        self.after_answer: Callable[[Request], None] | None = None
         self._changed = asyncio.Condition()
 
     # -- for tests
@@ -168,6 +168,8 @@ class Marketplace(AsgiFake):
             await send({"type": "http.response.body", "body": body[:7], "more_body": True})
             raise DroppedError
         await respond(send, status, body)
+        if self.after_answer is not None:
+            self.after_answer(request)
         await self.changed()
 
     async def _answer(self, request: Request, receive: Receive) -> Answer:
@@ -290,9 +292,6 @@ class Marketplace(AsgiFake):
                 await self.changed()
                 return 204, None
         tasks = self._claim(most)
-        if self.answer_late is not None:
-            await self.changed()
-            await self.answer_late.wait()
         if not tasks:
             return 200, {"tasks": [], "why": {"no task waits": 1}, "retry_after_s": 0}
         return 200, {"tasks": tasks}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -24,6 +25,12 @@ Trace = Callable[[str, dict[str, Any]], Awaitable[None]]
 """What httpx calls with each step of a request."""
 
 _NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
+
+@functools.cache
+def _ssl_context() -> ssl.SSLContext:
+    """One for all, because loading the certificates takes longer than a hundred requests."""
+    return ssl.create_default_context()
 
 
 def _request(outgoing: Outgoing, trace: Trace | None = None) -> httpx.Request:
@@ -52,7 +59,8 @@ class HttpxTransport:
     def __init__(self) -> None:
         """Open no connection yet."""
         self._client = httpx.Client(
-            limits=httpx.Limits(max_connections=None, keepalive_expiry=KEEPALIVE_S)
+            verify=_ssl_context(),
+            limits=httpx.Limits(max_connections=None, keepalive_expiry=KEEPALIVE_S),
         )
 
     def send(self, request: Outgoing) -> Reply:
@@ -96,8 +104,6 @@ class AsyncHttpxTransport:
 
     def __init__(self) -> None:
         """Open no connection yet."""
-        # shared, because loading the certificates takes longer than a hundred requests
-        self._ssl: Final = ssl.create_default_context()
         self._all: list[httpx.AsyncClient] = []
         self._free: list[httpx.AsyncClient] = []
         self._sockets: dict[httpx.AsyncClient, HasFileno] = {}
@@ -109,7 +115,7 @@ class AsyncHttpxTransport:
         if self._free:
             return self._free.pop()
         lane = httpx.AsyncClient(
-            verify=self._ssl,
+            verify=_ssl_context(),
             limits=httpx.Limits(
                 max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_S
             ),
