@@ -9,6 +9,17 @@ from openclaw_jobs.dispatch.models import (
     Lane,
     Lease,
     Seeker,
+    SeekerClass,
 )
 
-__all__ = ["Candidate", "Claim", "ClaimRequest", "EndedLease", "Lane", "Lease", "Matcher", "Seeker"]
+__all__ = [
+    "Candidate",
+    "Claim",
+    "ClaimRequest",
+    "EndedLease",
+    "Lane",
+    "Lease",
+    "Matcher",
+    "Seeker",
+    "SeekerClass",
+]

@@ -212,8 +212,7 @@ class Matcher:
                 ClaimRequest(
                     lanes=lanes,
                     limit=limit,
-                    in_tier_order=self._waiters.in_tier_order,
-                    in_arrival_order=self._waiters.in_arrival_order,
+                    classes=self._waiters.classes(),
                 )
             )
             self._answer(result)

@@ -1,6 +1,6 @@
 """What dispatch deals in: seekers, candidates, claims and leases."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, Protocol
 
@@ -40,9 +40,28 @@ class Seeker(Protocol):
         ...
 
     @property
+    def arrival(self) -> int:
+        """Its place among all that came; a lower one has waited longer."""
+        ...
+
+    @property
     def gone(self) -> bool:
         """Whether it has hung up, been served, or need not be asked in this round."""
         ...
+
+
+class SeekerClass(msgspec.Struct, frozen=True):
+    """Seekers of one tier that want the same: what one may have, all of them may.
+
+    Attributes:
+        tier: Their tier.
+        preferences: What they want.
+        seekers: Walks them, longest waiting first.
+    """
+
+    tier: Tier
+    preferences: Preferences
+    seekers: Callable[[], Iterator[Seeker]]
 
 
 class ClaimRequest(msgspec.Struct, frozen=True):
@@ -51,14 +70,12 @@ class ClaimRequest(msgspec.Struct, frozen=True):
     Attributes:
         lanes: The queues to look into, each with the place to read on from (None: its head).
         limit: The most tasks to hand out.
-        in_tier_order: The seekers, better tier first, then longest waiting.
-        in_arrival_order: The seekers, longest waiting first.
+        classes: The seekers.
     """
 
     lanes: Mapping[Lane, tuple[int, str] | None]
     limit: int
-    in_tier_order: Callable[[], Iterator[Seeker]]
-    in_arrival_order: Callable[[], Iterator[Seeker]]
+    classes: Sequence[SeekerClass]
 
 
 class Facts(msgspec.Struct, frozen=True):

@@ -1,10 +1,10 @@
 """Rules of dispatch: pure functions, shared by the server and the simulation."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
-from openclaw_jobs.dispatch.models import Candidate, ClaimRequest, Facts, Seeker
+from openclaw_jobs.dispatch.models import Candidate, Facts, Seeker, SeekerClass
 from openclaw_jobs.workers import Preferences, Tier
 from openclaw_jobs.workers.rules import effective_standing, tier_rank, within_schedule
 
@@ -28,9 +28,50 @@ def may_have(
     )
 
 
+class _Queue:
+    """The seekers of one class on their way through a proposal; who is full drops out."""
+
+    def __init__(self, seeker_class: SeekerClass) -> None:
+        self.tier = seeker_class.tier
+        self.rank = tier_rank(seeker_class.tier)
+        self.preferences = seeker_class.preferences
+        self._coming = seeker_class.seekers()
+        self._waiting: deque[Seeker] = deque()
+
+    def first(
+        self,
+        candidate: Candidate,
+        has_room: Callable[[Seeker], bool],
+        facts: Mapping[str, Facts],
+        earning: Earning,
+    ) -> Seeker | None:
+        """The longest waiting seeker with room that may have this task."""
+        while self._waiting and not has_room(self._waiting[0]):
+            self._waiting.popleft()
+        for seeker in self._waiting:
+            if has_room(seeker) and self._suits(candidate, seeker, facts, earning):
+                return seeker
+        for seeker in self._coming:
+            if has_room(seeker):
+                self._waiting.append(seeker)
+                if self._suits(candidate, seeker, facts, earning):
+                    return seeker
+        return None
+
+    def _suits(
+        self, candidate: Candidate, seeker: Seeker, facts: Mapping[str, Facts], earning: Earning
+    ) -> bool:
+        """What the class may have holds for its members, but for what is each one's own."""
+        worker_id = seeker.worker.worker_id
+        known = facts.get(worker_id)
+        if known is None or (known.tier == self.tier and known.preferences == self.preferences):
+            return worker_id not in candidate.tried_by
+        return may_have(candidate, worker_id, known.tier, known.preferences, earning)
+
+
 def propose(
     candidates: Sequence[Candidate],
-    request: ClaimRequest,
+    classes: Sequence[SeekerClass],
     facts: Mapping[str, Facts],
     room: Mapping[str, int],
     earning: Earning,
@@ -40,8 +81,8 @@ def propose(
 
     Args:
         candidates: Tasks in queue order.
-        request: The seekers, in both orders.
-        facts: What is known for sure of a worker; the seeker's own word counts until then.
+        classes: The seekers.
+        facts: What is known for sure of a worker; the class's word counts until then.
         room: How many tasks a worker can still take, where that is known.
         earning: What a task would bring a worker.
         fair_pick: Whether this pick goes by waiting time alone, whatever the tier, so that a
@@ -50,22 +91,36 @@ def propose(
     pairs: list[tuple[Candidate, Seeker]] = []
     by_seeker: Counter[int] = Counter()
     by_worker: Counter[str] = Counter()
+    queues = [_Queue(c) for c in classes]
+    suitable: dict[tuple[str, int, int], list[_Queue]] = {}
+
+    def has_room(seeker: Seeker) -> bool:
+        worker_id = seeker.worker.worker_id
+        return (
+            not seeker.gone
+            and by_seeker[seeker.arrival] < seeker.want
+            and by_worker[worker_id] < room.get(worker_id, seeker.want)
+        )
+
     for candidate in candidates:
-        order = request.in_arrival_order if fair_pick() else request.in_tier_order
-        for seeker in order():
-            worker_id = seeker.worker.worker_id
-            if (
-                seeker.gone
-                or by_seeker[id(seeker)] >= seeker.want
-                or by_worker[worker_id] >= room.get(worker_id, seeker.want)
-            ):
-                continue
-            known = facts.get(worker_id) or seeker.worker
-            if may_have(candidate, worker_id, known.tier, known.preferences, earning):
-                by_seeker[id(seeker)] += 1
-                by_worker[worker_id] += 1
-                pairs.append((candidate, seeker))
-                break
+        kind = (candidate.category, candidate.price_cents, candidate.min_tier)
+        if kind not in suitable:
+            suitable[kind] = [
+                q for q in queues if may_have(candidate, "", q.tier, q.preferences, earning)
+            ]
+        fair = fair_pick()
+        best: tuple[int, int] | None = None
+        chosen: Seeker | None = None
+        for queue in suitable[kind]:
+            seeker = queue.first(candidate, has_room, facts, earning)
+            if seeker is not None:
+                key = (0 if fair else -queue.rank, seeker.arrival)
+                if best is None or key < best:
+                    best, chosen = key, seeker
+        if chosen is not None:
+            by_seeker[chosen.arrival] += 1
+            by_worker[chosen.worker.worker_id] += 1
+            pairs.append((candidate, chosen))
     return pairs
 
 

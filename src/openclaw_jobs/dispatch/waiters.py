@@ -1,13 +1,12 @@
 """Polls that wait in this process for a task; they cost memory and nothing else."""
 
 import asyncio
-import heapq
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
-from openclaw_jobs.dispatch.models import Claim, Lane
+from openclaw_jobs.dispatch.models import Claim, Lane, SeekerClass
 from openclaw_jobs.workers import WorkerIdentity
-from openclaw_jobs.workers.rules import tier_rank
 
 
 class Waiter:
@@ -56,21 +55,24 @@ class Waiter:
 
 
 class Waiters:
-    """All parked polls of this process, to be walked by tier or by arrival."""
+    """All parked polls of this process, by what they may have."""
 
     def __init__(self) -> None:
         """Nobody waits."""
-        self._by_rank: list[dict[int, Waiter]] = [{}, {}, {}, {}]
+        self._classes: dict[_ClassKey, dict[int, Waiter]] = {}
+        self._seeker_classes: dict[_ClassKey, SeekerClass] = {}
         self._lanes: Counter[Lane] = Counter()
         self._arrivals = 0
+        self._parked = 0
 
     def __len__(self) -> int:
         """How many polls are parked."""
-        return sum(map(len, self._by_rank))
+        return self._parked
 
     def __iter__(self) -> Iterator[Waiter]:
-        """All of them, better tier first, then longest waiting."""
-        return self.in_tier_order()
+        """All of them, class by class."""
+        for waiters in self._classes.values():
+            yield from waiters.values()
 
     def park(
         self, worker: WorkerIdentity, want: int, answer: asyncio.Future[list[Claim]]
@@ -78,27 +80,35 @@ class Waiters:
         """Add a poll."""
         self._arrivals += 1
         waiter = Waiter(worker, want, self._arrivals, answer)
-        self._by_rank[tier_rank(worker.tier)][waiter.arrival] = waiter
+        key = _class_key(worker)
+        waiters = self._classes.get(key)
+        if waiters is None:
+            waiters = self._classes[key] = {}
+            self._seeker_classes[key] = SeekerClass(
+                worker.tier, worker.preferences, partial(_walk, waiters)
+            )
+        waiters[waiter.arrival] = waiter
+        self._parked += 1
         self._lanes.update(worker.preferences.categories or (None,))
         return waiter
 
     def remove(self, waiter: Waiter) -> None:
         """Forget a poll; harmless if it is not there."""
-        if self._by_rank[tier_rank(waiter.worker.tier)].pop(waiter.arrival, None) is None:
+        key = _class_key(waiter.worker)
+        waiters = self._classes.get(key)
+        if waiters is None or waiters.pop(waiter.arrival, None) is None:
             return
+        self._parked -= 1
+        if not waiters:
+            del self._classes[key], self._seeker_classes[key]
         for lane in waiter.worker.preferences.categories or (None,):
             self._lanes[lane] -= 1
             if self._lanes[lane] == 0:
                 del self._lanes[lane]
 
-    def in_tier_order(self) -> Iterator[Waiter]:
-        """Better tier first, then longest waiting."""
-        for waiters in reversed(self._by_rank):
-            yield from waiters.values()
-
-    def in_arrival_order(self) -> Iterator[Waiter]:
-        """Longest waiting first, whatever the tier."""
-        return heapq.merge(*(w.values() for w in self._by_rank), key=lambda w: w.arrival)
+    def classes(self) -> list[SeekerClass]:
+        """Who seeks, by what they may have."""
+        return list(self._seeker_classes.values())
 
     def lanes(self, woken: frozenset[str] | None) -> list[Lane]:
         """The queues in which somebody here would look, among those that were `woken`."""
@@ -107,3 +117,22 @@ class Waiters:
         if None in self._lanes:
             return list(woken)
         return [category for category in woken if category in self._lanes]
+
+
+def _walk(waiters: dict[int, Waiter]) -> Iterator[Waiter]:
+    # A copy: while a round waits for the database, polls come and go.
+    return iter(list(waiters.values()))
+
+
+_ClassKey = tuple[str, tuple[str, ...] | None, int]
+
+
+def _class_key(worker: WorkerIdentity) -> _ClassKey:
+    """What decides which tasks a worker may have; its own limits apart."""
+    preferences = worker.preferences
+    categories = preferences.categories
+    return (
+        worker.tier,
+        None if categories is None else tuple(sorted(categories)),
+        preferences.min_earning_cents,
+    )

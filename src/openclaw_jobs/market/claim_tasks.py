@@ -88,8 +88,7 @@ class _Round:
 
     async def _read(self, lanes: Sequence[Lane], limit: int) -> tuple[list[Candidate], list[Lane]]:
         """The next candidates of each lane, and the lanes that may have more."""
-        first = next(self._request.in_tier_order(), None)
-        best = 0 if first is None else tier_rank(first.worker.tier)
+        best = max((tier_rank(c.tier) for c in self._request.classes), default=0)
         found: dict[Lane, list[Candidate]] = defaultdict(list)
         if None in lanes:
             after = self._places[None] or _HEAD
@@ -113,7 +112,7 @@ class _Round:
         for _ in range(_MAX_PROPOSALS):
             pairs = rules.propose(
                 candidates,
-                self._request,
+                self._request.classes,
                 self._facts,
                 self._room,
                 lambda price, tier: earning_cents(self._config, price, tier),
@@ -140,7 +139,8 @@ class _Round:
     def _somebody_left(self) -> bool:
         return any(
             not s.gone and self._room.get(s.worker.worker_id, 1) > 0
-            for s in self._request.in_tier_order()
+            for c in self._request.classes
+            for s in c.seekers()
         )
 
     async def _write(self, pairs: Sequence[tuple[Candidate, Seeker]]) -> list[Assignment]:
@@ -183,7 +183,7 @@ class _Round:
         blocked: list[Seeker] = []
         full = {worker_id for worker_id, room in self._room.items() if room == 0}
         if full:
-            for seeker in self._request.in_tier_order():
+            for seeker in (s for c in self._request.classes for s in c.seekers()):
                 worker_id = seeker.worker.worker_id
                 if seeker.gone or worker_id not in full:
                     continue
