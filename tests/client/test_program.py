@@ -125,8 +125,8 @@ async def test_the_server_goes_away_and_comes_back(market: Marketplace, tmp_path
         await child.says("away")
         (tmp_path / "go").touch()
         await market.start()
-        await child.says("task", task_id=held, outcome="done")
         await child.says("back")
+        await child.says("task", task_id=held, outcome="done")
         child.signal()
         assert await child.ended() == 0
     assert market.tasks[held]["result"] == "did held"

@@ -72,11 +72,14 @@ async def shop(
     grace_s: float = 5.0,
     transport: Callable[[], AsyncTransport] = AiohttpTransport,
 ) -> AsyncIterator[Shop]:
-    log = Ears()
+    log, mine, polls = Ears(), transport(), transport()
     async with (
-        AsyncWorker(market.url, "ocw_known", retry=NO_RETRY, transport=transport()) as worker,
-        AsyncWorker(market.url, "ocw_known", retry=NO_RETRY, transport=transport()) as poller,
+        contextlib.AsyncExitStack() as closing,
+        AsyncWorker(market.url, "ocw_known", retry=NO_RETRY, transport=mine) as worker,
+        AsyncWorker(market.url, "ocw_known", retry=NO_RETRY, transport=polls) as poller,
     ):
+        closing.push_async_callback(mine.close)
+        closing.push_async_callback(polls.close)
         company = Company(worker, Link(log), engine, log)
         options = RunnerOptions(concurrency=concurrency, grace_s=grace_s)
         runner = Runner(company, poller, options)

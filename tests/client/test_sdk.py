@@ -43,8 +43,10 @@ async def market() -> AsyncIterator[Marketplace]:
 
 
 @pytest.fixture(params=TRANSPORTS)
-def transport(request: pytest.FixtureRequest) -> AsyncTransport:
-    return TRANSPORTS[request.param]()
+async def transport(request: pytest.FixtureRequest) -> AsyncIterator[AsyncTransport]:
+    made = TRANSPORTS[request.param]()
+    yield made
+    await made.close()
 
 
 @pytest.fixture

@@ -12,8 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping, Sequence
-from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal
 
 from openclaw_jobs.client import buyer_calls as calls
 from openclaw_jobs.client.errors import ClientError
@@ -29,7 +28,13 @@ from openclaw_jobs.client.models import (
     Task,
 )
 from openclaw_jobs.client.retry import RetryPolicy
-from openclaw_jobs.client.session import TIMEOUT_S, AsyncSession, Session
+from openclaw_jobs.client.session import (
+    TIMEOUT_S,
+    AsyncSession,
+    AsyncSessionOwner,
+    Session,
+    SessionOwner,
+)
 from openclaw_jobs.client.sse import SILENCE_S, EventCursor
 from openclaw_jobs.client.transport import AsyncTransport, Transport
 
@@ -55,7 +60,7 @@ def _check(deadline: float | None, task_id: str, status: str) -> None:
         raise TimeoutError(message)
 
 
-class Buyer:
+class Buyer(SessionOwner):
     """A buyer's view of the marketplace at `url`, identified by an API key (`ocb_…`).
 
     Every method may raise `ApiError` (the server refused), `TransportError` (no answer even after
@@ -73,21 +78,6 @@ class Buyer:
         transport: Transport | None = None,
     ) -> None:
         self._session = Session(url, key, retry=retry, timeout_s=timeout_s, transport=transport)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._session.close()
 
     def post_task(
         self,
@@ -218,7 +208,7 @@ class Buyer:
             time.sleep(cursor.after(broken))
 
 
-class AsyncBuyer:
+class AsyncBuyer(AsyncSessionOwner):
     """As `Buyer`, to be awaited. One instance serves any number of tasks of one event loop."""
 
     def __init__(
@@ -233,21 +223,6 @@ class AsyncBuyer:
         self._session = AsyncSession(
             url, key, retry=retry, timeout_s=timeout_s, transport=transport
         )
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._session.close()
 
     async def post_task(
         self,

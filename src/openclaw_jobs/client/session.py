@@ -10,7 +10,8 @@ import random
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 from openclaw_jobs import __version__
 from openclaw_jobs.client.call import Call, Reply, T
@@ -92,9 +93,13 @@ class Session(_Caller):
         timeout_s: float = TIMEOUT_S,
         transport: Transport | None = None,
     ) -> None:
-        """Call the server at `url` with `secret` as the bearer."""
+        """Call the server at `url` with `secret` as the bearer.
+
+        A `transport` that is passed in can be shared, and is its maker's to close.
+        """
         super().__init__(url, secret, retry, timeout_s)
         self._transport: Final = transport or HttpxTransport()
+        self._owned: Final = transport is None
 
     def run(self, call: Call[T]) -> T:
         """Carry a call out, trying again as the policy says.
@@ -126,7 +131,8 @@ class Session(_Caller):
 
     def close(self) -> None:
         """Close all connections."""
-        self._transport.close()
+        if self._owned:
+            self._transport.close()
 
 
 class AsyncSession(_Caller):
@@ -141,9 +147,13 @@ class AsyncSession(_Caller):
         timeout_s: float = TIMEOUT_S,
         transport: AsyncTransport | None = None,
     ) -> None:
-        """Call the server at `url` with `secret` as the bearer."""
+        """Call the server at `url` with `secret` as the bearer.
+
+        A `transport` that is passed in can be shared, and is its maker's to close.
+        """
         super().__init__(url, secret, retry, timeout_s)
         self._transport: Final = transport or default_async_transport()
+        self._owned: Final = transport is None
 
     async def run(self, call: Call[T]) -> T:
         """Carry a call out, trying again as the policy says; errors as `Session.run`."""
@@ -174,4 +184,47 @@ class AsyncSession(_Caller):
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._transport.close()
+        if self._owned:
+            await self._transport.close()
+
+
+class SessionOwner:
+    """Closes its session at the end of a `with` block."""
+
+    _session: Session
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._session.close()
+
+
+class AsyncSessionOwner:
+    """Closes its session at the end of an `async with` block."""
+
+    _session: AsyncSession
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()

@@ -11,7 +11,6 @@ this SDK, with heartbeats, concurrency and a clean stop.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from types import TracebackType
 from typing import Any, Literal, Self
 
 from openclaw_jobs.client import worker_calls as calls
@@ -32,7 +31,13 @@ from openclaw_jobs.client.models import (
     WorkerProfile,
 )
 from openclaw_jobs.client.retry import RetryPolicy
-from openclaw_jobs.client.session import TIMEOUT_S, AsyncSession, Session
+from openclaw_jobs.client.session import (
+    TIMEOUT_S,
+    AsyncSession,
+    AsyncSessionOwner,
+    Session,
+    SessionOwner,
+)
 from openclaw_jobs.client.transport import AsyncTransport, Transport
 
 
@@ -51,7 +56,7 @@ def _outcome(
     raise ValueError("give either a result or an error")
 
 
-class Worker:
+class Worker(SessionOwner):
     """A worker's view of the marketplace at `url`, identified by its token (`ocw_…`).
 
     Every method may raise `ApiError` (the server refused: `lease_lost`, `suspended`, …),
@@ -97,21 +102,6 @@ class Worker:
             raise
         worker._session.identify(worker.connected.token)
         return worker
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._session.close()
 
     def next(self, *, wait: int = 0, max: int = 1) -> Assignments:  # noqa: A002 - the contract's
         """Claim up to `max` (1-100) tasks, held back up to `wait` (0-60) seconds for the first."""
@@ -214,7 +204,7 @@ class Worker:
         return self._session.run(calls.bind_payout(method, destination))
 
 
-class AsyncWorker:
+class AsyncWorker(AsyncSessionOwner):
     """As `Worker`, to be awaited. One instance serves any number of tasks of one event loop."""
 
     def __init__(
@@ -254,21 +244,6 @@ class AsyncWorker:
             raise
         worker._session.identify(worker.connected.token)
         return worker
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._session.close()
 
     def twin(self) -> AsyncWorker:
         """Make another client for the same worker, with connections of its own."""

@@ -60,6 +60,11 @@ class Link:
         self._since = 0.0
         self._told: str | None = None
 
+    @property
+    def broken(self) -> bool:
+        """Whether the last thing told is that the server is away or keeps us out."""
+        return self._told in {"away", "suspended"}
+
     def worked(self) -> None:
         """Report an answer that served its purpose."""
         if self._told == "away":

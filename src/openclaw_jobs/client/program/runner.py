@@ -116,14 +116,18 @@ class Runner:
     async def _poll_once(self) -> float:
         """Claim once; returns the seconds to wait before the next time."""
         started = time.monotonic()
+        # not held back after a failure, to learn at once that the server is back
+        looking = self._with.link.broken
         offered = await self._poller.next(
-            wait=self._options.poll_s, max=min(self._free, _MAX_CLAIM)
+            wait=0 if looking else self._options.poll_s, max=min(self._free, _MAX_CLAIM)
         )
         self._with.link.worked()
         self._accept(offered)
         if offered:
             return 0.0
         asked = offered.retry_after_s or 0.0
+        if looking:
+            return asked
         return asked if time.monotonic() - started >= _QUICK_S else max(asked, _QUICK_S)
 
     def _after(self, error: ClientError) -> float:
