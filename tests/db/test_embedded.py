@@ -210,6 +210,19 @@ def test_a_forked_child_leaves_the_server_alone(idle: Path) -> None:
         assert answers(server)
 
 
+def test_an_interrupted_start_leaves_nothing_running(
+    idle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: str) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("openclaw_jobs.db.embedded._ensure_database", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            EmbeddedServer.start(idle, settings=TEST_SETTINGS)
+    assert not (idle / "postgres" / "postmaster.pid").exists()
+
+
 def test_an_interrupted_initdb_is_made_again(data_dir: Path) -> None:
     (data_dir / "postgres.new" / "base").mkdir(parents=True)
     (data_dir / "postgres.new" / "PG_VERSION").write_text("18\n")

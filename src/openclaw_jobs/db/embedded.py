@@ -76,7 +76,13 @@ class EmbeddedServer:
                 socket_dir = _ensure_running(cluster, chosen, deadline)
                 _ensure_database(cluster.dsn(socket_dir, "postgres"))
             except BaseException:
-                os.close(users_lock)
+                # Also when interrupted: a server that nobody came to use must not stay.
+                try:
+                    _leave(cluster, users_lock, timeout_s)
+                except EmbeddedServerError:
+                    _log.exception("PostgreSQL was left behind in %s", cluster.pgdata)
+                finally:
+                    os.close(users_lock)
                 raise
         return cls(cluster, users_lock, socket_dir)
 
@@ -122,11 +128,7 @@ class EmbeddedServer:
             if os.getpid() != self._owner_pid:
                 return False
             with _start_lock(self._cluster, time.monotonic() + timeout_s):
-                try:
-                    fcntl.flock(users_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    return False
-                return _shut_down(self._cluster, timeout_s)
+                return _leave(self._cluster, users_lock, timeout_s)
         finally:
             os.close(users_lock)
 
@@ -164,6 +166,15 @@ def _start_lock(cluster: Cluster, deadline: float) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _leave(cluster: Cluster, users_lock: int, timeout_s: float) -> bool:
+    """Stop the server unless another holds the users' lock too; true if it was stopped."""
+    try:
+        fcntl.flock(users_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return _shut_down(cluster, timeout_s)
 
 
 def _ensure_running(cluster: Cluster, settings: Mapping[str, str], deadline: float) -> Path:

@@ -21,6 +21,14 @@ __all__ = ["Connection", "Database"]
 
 _MIN_SERVER_VERSION = 150_000
 _CONNECT_TIMEOUT_MIN_S = 2  # libpq waits no less
+# When the server's machine is gone and says nothing, the server's time-outs are gone with it.
+# These, of the client's TCP, notice it within half a minute, waiting or idle (as LISTEN is).
+_DEAD_PEER = {
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
 
 
 class _Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,16 +143,9 @@ class Database:
             DatabaseSetupError: The server is too old, or the migrations have not run.
             psycopg.OperationalError: It cannot be reached within `wait_s`, or the login fails.
         """
-        # At INFO the pool logs every connection it gives and takes; an outage reaches the
-        # callers as exceptions and need not be logged once more for each connection.
-        logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
-        defaults: dict[str, str | int] = {
-            "application_name": application_name,
-            "connect_timeout": max(_CONNECT_TIMEOUT_MIN_S, math.ceil(connect_timeout_s)),
-        }
         database = cls(
-            libpq_dsn(dsn, **defaults),
-            libpq_dsn(direct_dsn, **defaults) if direct_dsn else None,
+            _target(dsn, application_name, connect_timeout_s),
+            _target(direct_dsn, application_name, connect_timeout_s) if direct_dsn else None,
             _Session(
                 statement_timeout_s=statement_timeout_s,
                 idle_in_transaction_timeout_s=idle_in_transaction_timeout_s,
@@ -157,13 +158,7 @@ class Database:
             prepare=prepare,
             application_name=application_name,
         )
-        deadline = time.monotonic() + wait_s
-        try:
-            await database._verify(deadline)
-            await database._pool.open(wait=True, timeout=max(1.0, deadline - time.monotonic()))
-        except BaseException:
-            await database.close()
-            raise
+        await database._fill(time.monotonic() + wait_s)
         return database
 
     async def __aenter__(self) -> Self:
@@ -173,7 +168,7 @@ class Database:
         await self.close()
 
     async def close(self) -> None:
-        """Close the pool. Waiting callers get `PoolClosed`; running ones finish first."""
+        """Close the pool: who waits gets `PoolClosed`, and what is in use closes afterwards."""
         self._closing.set()
         await self._pool.close()
 
@@ -309,6 +304,18 @@ class Database:
             await conn.close()
             await self._pool.putconn(conn)
 
+    async def _fill(self, deadline: float) -> None:
+        """Open the pool by `deadline`, or say why that cannot be."""
+        # At INFO the pool logs every connection it gives and takes; an outage reaches the
+        # callers as exceptions and need not be logged once more for each connection.
+        logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
+        try:
+            await self._verify(deadline)
+            await self._pool.open(wait=True, timeout=max(1.0, deadline - time.monotonic()))
+        except BaseException:
+            await self.close()
+            raise
+
     async def _verify(self, deadline: float) -> None:
         """Connect once outside the pool, for the real reason if that cannot work."""
         conn: Connection = await connect_patiently(
@@ -348,6 +355,15 @@ async def _commit(conn: Connection, block: AsyncTransaction) -> None:
         await block.__aexit__(type(failed), failed, None)
         raise failed
     await block.__aexit__(None, None, None)
+
+
+def _target(dsn: str, application_name: str, connect_timeout_s: float) -> str:
+    return libpq_dsn(
+        dsn,
+        application_name=application_name,
+        connect_timeout=max(_CONNECT_TIMEOUT_MIN_S, math.ceil(connect_timeout_s)),
+        **_DEAD_PEER,
+    )
 
 
 def _milliseconds(seconds: float) -> str:
