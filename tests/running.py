@@ -102,8 +102,32 @@ LIMITS = ("connect", "work_next", "task_submit", "work_submit", "heartbeat", "wo
           "buyer_write", "api_read", "stream", "admin", "auth_failures")  # fmt: skip
 
 
+_GRACE_S = 5.0
+
+
 class _Server(uvicorn.Server):
-    """uvicorn that leaves pytest's signals alone."""
+    """uvicorn that leaves pytest's signals alone, and stops without its steps of 0.1 s."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.stopping = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        await self.stopping.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        if self.server_state.tasks:
+            await asyncio.wait(self.server_state.tasks, timeout=_GRACE_S)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await self.lifespan.shutdown()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -133,7 +157,6 @@ async def running_node(
             access_log=False,
             lifespan="on",
             http=BoundedProtocol,
-            timeout_graceful_shutdown=2,
         )
         server = _Server(config)
         stop = asyncio.Event()
@@ -148,7 +171,7 @@ async def running_node(
         finally:
             await node.close()
             await parts.drain()
-            server.should_exit = True
+            server.stopping.set()
             await serving
             stop.set()
             await asyncio.gather(*tasks)
