@@ -13,6 +13,7 @@ from openclaw_jobs.api.middleware import access_log, surround
 from openclaw_jobs.api.openapi import openapi_config
 from openclaw_jobs.api.problems import EXCEPTION_HANDLERS
 from openclaw_jobs.api.request import ApiRequest
+from openclaw_jobs.kit.errors import Problem, not_found
 
 __all__ = ["Application", "build_application"]
 
@@ -59,8 +60,17 @@ class _Entrance:
         if scope["type"] == "http":
             application: Application = scope["litestar_app"]
             await application.door.enter(scope, options_of(scope["route_handler"]))
+            _refuse_nul(scope)
             await ApiRequest(scope, receive, send).refuse_unexpected_body()
         await self._app(scope, receive, send)
+
+
+def _refuse_nul(scope: Any) -> None:  # noqa: ANN401 - ASGI
+    """No text of ours holds a NUL, and PostgreSQL takes none."""
+    if "\x00" in scope["path"]:
+        raise not_found()
+    if b"%00" in scope["query_string"]:
+        raise Problem("validation_failed", "NUL characters are not allowed in the query.")
 
 
 def build_application(

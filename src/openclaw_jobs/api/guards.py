@@ -210,9 +210,11 @@ class FrontDoor:
 
     def _check_length(self, headers: Mapping[bytes, bytes], options: RouteOptions) -> None:
         announced = headers.get(b"content-length")
-        # The server has already refused a Content-Length that is no number.
-        if announced is not None and int(announced) > (limit := self.body_limit(options)):
-            raise too_large(limit)
+        # uvicorn refuses a length that is no number before we see it.
+        if announced is not None and announced.isdigit():
+            limit = self.body_limit(options)
+            if int(announced) > limit:
+                raise too_large(limit)
 
     async def _authenticate(
         self,

@@ -4,9 +4,9 @@ The counters live in this process, or in a store that several processes share
 (`RATE_LIMIT_STORAGE`). The limits are the runtime configuration's and are passed in at each call,
 so that a change is in force at once.
 
-Counting here is our own since it stands on the path of every request: `limits`' in-memory storage
-starts a task and a thread at each hit (docs/decisions has the measurement). `limits` serves the
-shared stores, for which it is made.
+Counting in memory is our own since it stands on the path of every request: for an address and a
+token 1.6 microseconds, where `limits` 5.8 takes 15 (sliding window counter) to 31 (moving window,
+which also keeps every hit and inserts at the front of a list). `limits` serves the shared stores.
 """
 
 import ipaddress

@@ -220,9 +220,9 @@ def decode_strictly(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:  # 
     except msgspec.ValidationError as error:
         _check_well_formed(body)
         raise _misfit(str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         _check_well_formed(body)
-        raise
+        raise Problem("malformed_json", "The body is not JSON.") from error
     if b"\\u0000" in body and (where := _find_in_strings(_ANYTHING.decode(body), _has_nul)):
         raise _unfit_text(where)
     return value
@@ -232,8 +232,9 @@ def _check_well_formed(body: bytes) -> None:
     """Raise the right problem for a body that did not decode; return if it is well-formed."""
     try:
         _ANYTHING.decode(body)
-    except msgspec.ValidationError as error:
-        raise _misfit(str(error)) from None
+    except msgspec.ValidationError:
+        # JSON it is, with a number past what can be held.
+        return
     except RecursionError:
         raise Problem("malformed_json", "The body is nested too deeply.") from None
     except UnicodeDecodeError:

@@ -7,11 +7,14 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
+import msgspec
 import structlog
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-__all__ = ["serve_http"]
+from openclaw_jobs.kit.ids import new_id
+
+__all__ = ["BoundedProtocol", "configuration", "serve_http"]
 
 _log = structlog.get_logger(__name__)
 
@@ -55,6 +58,28 @@ class BoundedProtocol(HttpToolsProtocol):
             self.send_400_response("The head of this request is too large.")
         elif self._head_timer is None and self._head_bytes > 0:
             self._arm()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP; as a problem, though no application has seen it."""
+        request_id = new_id("req")
+        content = msgspec.json.encode(
+            {
+                "type": "urn:openclaw:problem:malformed_request",
+                "title": "Bad Request",
+                "status": 400,
+                "detail": msg,
+                "code": "malformed_request",
+                "request_id": request_id,
+            }
+        )
+        self.transport.write(
+            b"HTTP/1.1 400 Bad Request\r\n"
+            b"content-type: application/problem+json\r\n"
+            b"connection: close\r\n"
+            b"x-request-id: %s\r\ncontent-length: %d\r\n\r\n%s"
+            % (request_id.encode(), len(content), content)
+        )
+        self.transport.close()
 
     def on_message_begin(self) -> None:
         """A head begins."""
@@ -132,7 +157,7 @@ async def serve_http(
     listener = _listen(host, port)
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{listener.getsockname()[1]}"
-    server = _Server(_configuration(app, grace_s), lambda: on_ready(address))
+    server = _Server(configuration(app, grace_s=grace_s), lambda: on_ready(address))
     stopping: set[asyncio.Task[None]] = set()
 
     async def stop() -> None:
@@ -161,7 +186,8 @@ async def serve_http(
         await asyncio.gather(*stopping)
 
 
-def _configuration(app: Any, grace_s: float) -> uvicorn.Config:  # noqa: ANN401 - ASGI
+def configuration(app: Any, *, grace_s: float = 1.0) -> uvicorn.Config:  # noqa: ANN401 - ASGI
+    """Uvicorn's settings, whoever runs it."""
     return uvicorn.Config(
         app,
         log_config=None,
