@@ -6,6 +6,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 DATA_DIR ?= .openclaw-jobs
+# Tests run in this many processes, each with a PostgreSQL of its own; 0 is for a debugger.
+JOBS ?= 2
 PYTEST_ARGS ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
@@ -39,14 +41,14 @@ demo: $(STAMP) ## watch the marketplace do its main job, start to end
 	$(BIN)/openclaw-jobs demo
 
 test: $(STAMP) ## run every test (a real PostgreSQL is started for them)
-	$(BIN)/python -m pytest $(STRICT) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) $(STRICT) $(PYTEST_ARGS)
 
 lint: $(STAMP) ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 types: $(STAMP) ## mypy --strict
-	$(BIN)/mypy
+	$(BIN)/mypy src tests $(wildcard bench)
 
 layers: $(STAMP) ## import-linter: modules import downward only
 	$(BIN)/lint-imports
