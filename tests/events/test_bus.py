@@ -121,7 +121,7 @@ async def test_the_queue_s_listeners_hear_of_categories_only() -> None:
     bus.on_queue(heard.append)
 
     bus.publish(_wake("byr_a"))
-    bus.publish(Wake(queue=frozenset({"code", "general"}), queue_count=2))
+    bus.publish(Wake(queue=frozenset({"code", "general"})))
 
     assert heard == [frozenset({"code", "general"})]
 

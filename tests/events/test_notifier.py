@@ -87,7 +87,7 @@ async def test_another_node_hears_which_categories_have_work(start_node: StartNo
     heard: asyncio.Queue[frozenset[str] | None] = asyncio.Queue()
     there.bus.on_queue(heard.put_nowait)
 
-    here.bus.publish(Wake(queue=frozenset({"general", "größe"}), queue_count=3))
+    here.bus.publish(Wake(queue=frozenset({"general", "größe"})))
 
     assert await asyncio.wait_for(heard.get(), _LONG_S) == frozenset({"general", "größe"})
 

@@ -17,8 +17,11 @@ FLOORED = {
     "escrow:task",
     "payout",
     "dispute_hold",
+    "receivable:buyer",
+    "receivable:worker",
 }
-CACHED = {"buyer:paid", "buyer:promo", "worker:frozen", "worker:available"}
+OWED_TO_US = {"receivable:buyer", "receivable:worker"}
+CACHED = {"buyer:paid", "buyer:promo", "worker:frozen", "worker:available", *OWED_TO_US}
 ENDINGS = {"settle", "refund"}
 
 
@@ -78,7 +81,7 @@ def _recompute(
     found = Audit(keys={row[1] for row in transfers})
     owed: dict[tuple[str | None, str], int] = defaultdict(int)
     for _id, _line, account, owner, cents in postings:
-        owed[owner, account] -= cents
+        owed[owner, account] += cents if account in OWED_TO_US else -cents
     for (owner, account), cents in owed.items():
         assert account not in FLOORED or cents >= 0, f"{account} of {owner} is {cents}"
         if account == "escrow:task":

@@ -233,7 +233,11 @@ async def test_a_balance_has_a_floor_and_stays(db: Database, buyer: Opener) -> N
         assert refused.value.diag.constraint_name == "balance_floor"
         with pytest.raises(errors.InsufficientPrivilege):
             await conn.execute("DELETE FROM balances")
-        assert await balances(conn, buyer_id) == {Account.BUYER_PAID: 0, Account.BUYER_PROMO: 10}
+        assert await balances(conn, buyer_id) == {
+            Account.BUYER_PAID: 0,
+            Account.BUYER_PROMO: 10,
+            Account.RECEIVABLE_BUYER: 0,
+        }
         assert (await verify(conn)).ok
 
 

@@ -41,17 +41,23 @@ async def test_the_life_of_a_task(db: Database, buyer: Opener, worker: str, dsn:
     buyer_id, task = await buyer(100), new_id("task")
     async with db.transaction() as conn:
         await post(conn, sure(task_charge(task, buyer_id, 60, 0)))
-        assert await balances(conn, buyer_id) == {Account.BUYER_PAID: 0, Account.BUYER_PROMO: 40}
+        assert await balances(conn, buyer_id) == {
+            Account.BUYER_PAID: 0,
+            Account.BUYER_PROMO: 40,
+            Account.RECEIVABLE_BUYER: 0,
+        }
     async with db.transaction() as conn:
         await post(conn, sure(settle(task, worker, 60, 9)))
         assert await balances(conn, worker) == {
             Account.WORKER_FROZEN: 51,
+            Account.RECEIVABLE_WORKER: 0,
             Account.WORKER_AVAILABLE: 0,
         }
     async with db.transaction() as conn:
         await post(conn, sure(unfreeze(task, worker, 51)))
         assert await balances(conn, worker) == {
             Account.WORKER_FROZEN: 0,
+            Account.RECEIVABLE_WORKER: 0,
             Account.WORKER_AVAILABLE: 51,
         }
         proof = await verify(conn)
@@ -77,7 +83,11 @@ async def test_facts_of_one_batch_may_build_on_each_other(
                 unfreeze(kept, worker, 63),
             ),
         )
-        assert await balances(conn, buyer_id) == {Account.BUYER_PAID: 0, Account.BUYER_PROMO: 30}
+        assert await balances(conn, buyer_id) == {
+            Account.BUYER_PAID: 0,
+            Account.BUYER_PROMO: 30,
+            Account.RECEIVABLE_BUYER: 0,
+        }
         assert (await balances(conn, worker))[Account.WORKER_AVAILABLE] == 63
         assert (await verify(conn)).ok
         cursor = await conn.execute("SELECT kind, actor FROM transfers ORDER BY key")
@@ -162,7 +172,6 @@ async def test_accounts_must_have_been_opened(db: Database, buyer: Opener) -> No
         ("byr_1", WORKER_ACCOUNTS),
         ("wrk_1", BUYER_ACCOUNTS),
         ("task_1", (Account.ESCROW_TASK,)),
-        ("byr_1", (Account.RECEIVABLE_BUYER,)),
         ("byr_1", (Account.COMMISSION,)),
     ],
 )

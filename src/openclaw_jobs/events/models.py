@@ -66,12 +66,10 @@ class Wake(msgspec.Struct, frozen=True):
     Attributes:
         buyers: Whose event sequence has grown.
         queue: The categories in which a task can be claimed now.
-        queue_count: How many such tasks; a hint for who is woken in this process, 0 if unknown.
     """
 
     buyers: frozenset[str] = frozenset()
     queue: frozenset[str] = frozenset()
-    queue_count: int = 0
 
 
 class WakeMessage(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -96,11 +96,21 @@ OWNER_PREFIXES: Final[Mapping[Account, str]] = {
 }
 """The type of id that every line on an account names; lines on the others name nobody."""
 
-BUYER_ACCOUNTS: Final = (Account.BUYER_PAID, Account.BUYER_PROMO)
-"""What a buyer has a balance in."""
+BUYER_ACCOUNTS: Final = (Account.BUYER_PAID, Account.BUYER_PROMO, Account.RECEIVABLE_BUYER)
+"""What a buyer has a balance in; on the receivable it is what the buyer owes."""
 
-WORKER_ACCOUNTS: Final = (Account.WORKER_AVAILABLE, Account.WORKER_FROZEN)
-"""What a worker has a balance in."""
+WORKER_ACCOUNTS: Final = (
+    Account.RECEIVABLE_WORKER,
+    Account.WORKER_AVAILABLE,
+    Account.WORKER_FROZEN,
+)
+"""What a worker has a balance in; on the receivable it is what the worker owes."""
+
+RECEIVABLES: Final = frozenset({Account.RECEIVABLE_BUYER, Account.RECEIVABLE_WORKER})
+"""Balances that are owed to the platform and not by it."""
+
+Rail = Literal[Account.PAYPAL, Account.USDC_SOL, Account.BANK]
+"""The accounts that payouts leave through; `bank` is what an operator pays by hand."""
 
 
 RefundReason = Literal["cancelled", "failed", "expired"]
@@ -115,6 +125,23 @@ TransferKind = Literal[
     "refund_failed",
     "refund_expired",
     "unfreeze",
+    "deposit",
+    "deposit_fee",
+    "pack_bonus",
+    "card_refund",
+    "bonus_clawback",
+    "credit",
+    "dispute_opened",
+    "dispute_won",
+    "dispute_lost",
+    "stripe_payout",
+    "rail_top_up",
+    "withdrawal",
+    "payout_paid",
+    "payout_fee",
+    "payout_failed",
+    "payout_rejected",
+    "payout_returned",
 ]
 """Every business fact that moves money; revision 0001 holds `transfers.kind` to the same."""
 

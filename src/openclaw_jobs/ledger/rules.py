@@ -5,6 +5,7 @@ Amounts are US cents. The table of facts is in docs/explanation/ledger.md.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from openclaw_jobs.ledger.models import (
@@ -25,6 +26,7 @@ _BUYER_PROMO: Final = Account.BUYER_PROMO
 _ESCROW: Final = Account.ESCROW_TASK
 _FROZEN: Final = Account.WORKER_FROZEN
 _AVAILABLE: Final = Account.WORKER_AVAILABLE
+_OWED: Final = Account.RECEIVABLE_WORKER
 _COMMISSION: Final = Account.COMMISSION
 _PROMO_EXPENSE: Final = Account.EXPENSE_PROMO
 
@@ -58,13 +60,18 @@ def commission_cents(price_cents: int, rate_bp: int) -> int:
     return price_cents * rate_bp // BASIS_POINTS
 
 
+def spendable_cents(balances: Mapping[Account, int]) -> int:
+    """What a buyer can spend, promotional and paid credit together."""
+    return balances.get(_BUYER_PROMO, 0) + balances.get(_BUYER_PAID, 0)
+
+
 def split_charge(price_cents: int, promo_balance: int, paid_balance: int) -> Split | None:
     """Divide a price: promotional credit first, then paid credit; None if both don't suffice.
 
     Raises:
         ValueError: An amount is negative.
     """
-    _not_negative(price_cents=price_cents, promo_balance=promo_balance, paid_balance=paid_balance)
+    not_negative(price_cents=price_cents, promo_balance=promo_balance, paid_balance=paid_balance)
     promo_cents = min(price_cents, promo_balance)
     paid_cents = price_cents - promo_cents
     return Split(promo_cents, paid_cents) if paid_cents <= paid_balance else None
@@ -72,8 +79,8 @@ def split_charge(price_cents: int, promo_balance: int, paid_balance: int) -> Spl
 
 def signup_bonus(buyer: str, bonus_cents: int) -> Transfer | None:
     """Credit given to a new buyer, once."""
-    _not_negative(bonus_cents=bonus_cents)
-    return _transfer(
+    not_negative(bonus_cents=bonus_cents)
+    return transfer(
         f"bonus:{buyer}",
         "signup_bonus",
         Line(_PROMO_EXPENSE, None, bonus_cents),
@@ -95,10 +102,10 @@ def operator_grant(
     Raises:
         ValueError: The amount is negative, or `ref` or `actor` is not plain (see `is_plain`).
     """
-    _not_negative(grant_cents=grant_cents)
+    not_negative(grant_cents=grant_cents)
     if not is_plain(ref) or (actor is not None and not is_plain(actor)):
         raise ValueError("ref and actor are printable ASCII without spaces, quotes, commas, braces")
-    return _transfer(
+    return transfer(
         f"grant:{ref}",
         "operator_grant",
         Line(_PROMO_EXPENSE, None, grant_cents),
@@ -112,8 +119,8 @@ def task_charge(task: str, buyer: str, promo_cents: int, paid_cents: int) -> Tra
 
     The parts are those of `split_charge`.
     """
-    _not_negative(promo_cents=promo_cents, paid_cents=paid_cents)
-    return _transfer(
+    not_negative(promo_cents=promo_cents, paid_cents=paid_cents)
+    return transfer(
         f"charge:{task}",
         "task_charge",
         Line(_BUYER_PROMO, buyer, promo_cents),
@@ -130,7 +137,7 @@ def settle(task: str, worker: str, price_cents: int, commission: int) -> Transfe
     """
     if not 0 <= commission <= price_cents:
         raise ValueError(f"commission is {commission}, must be 0 to the price of {price_cents}")
-    return _transfer(
+    return transfer(
         f"settle:{task}",
         "settle",
         Line(_ESCROW, task, price_cents),
@@ -146,8 +153,8 @@ def refund(
 
     The parts are those of the task's charge. A task has one refund, whatever the reason.
     """
-    _not_negative(promo_cents=promo_cents, paid_cents=paid_cents)
-    return _transfer(
+    not_negative(promo_cents=promo_cents, paid_cents=paid_cents)
+    return transfer(
         f"refund:{task}",
         _REFUND_KIND[reason],
         Line(_ESCROW, task, promo_cents + paid_cents),
@@ -156,21 +163,32 @@ def refund(
     )
 
 
-def unfreeze(task: str, worker: str, net_cents: int) -> Transfer | None:
-    """A task's earning becomes available to its worker."""
-    _not_negative(net_cents=net_cents)
-    return _transfer(
+def unfreeze(task: str, worker: str, net_cents: int, repaid_cents: int = 0) -> Transfer | None:
+    """A task's earning becomes available to its worker, less what repays its receivable.
+
+    Raises:
+        ValueError: More is repaid than was earned.
+    """
+    not_negative(net_cents=net_cents, repaid_cents=repaid_cents)
+    if repaid_cents > net_cents:
+        raise ValueError(f"repaid_cents is {repaid_cents}, must be 0 to {net_cents}")
+    return transfer(
         f"unfreeze:{task}",
         "unfreeze",
         Line(_FROZEN, worker, net_cents),
-        Line(_AVAILABLE, worker, -net_cents),
+        Line(_OWED, worker, -repaid_cents),
+        Line(_AVAILABLE, worker, repaid_cents - net_cents),
     )
 
 
-def _transfer(
+def transfer(
     key: str, kind: TransferKind, *lines: Line, actor: str | None = None
 ) -> Transfer | None:
-    """Leave out lines of zero; what is left sums to zero, or the builder is wrong."""
+    """What every builder ends with: lines of zero are left out, the rest sums to zero.
+
+    Raises:
+        ValueError: The lines are out of balance.
+    """
     total = 0
     empty = False
     for line in lines:
@@ -186,7 +204,8 @@ def _transfer(
     return Transfer(key, kind, lines, actor)
 
 
-def _not_negative(**amounts: int) -> None:
+def not_negative(**amounts: int) -> None:
+    """Refuse a negative amount; ValueError names it."""
     for name, cents in amounts.items():
         if cents < 0:
             raise ValueError(f"{name} is {cents}, must not be negative")

@@ -183,14 +183,17 @@ WITH per_transfer AS (
 ), wrong_balances AS (
     SELECT CASE WHEN b.owner IS NULL
         THEN format('%%s of %%s has postings of %%s cents and no balance',
-                    p.account, p.owner, -p.total)
+                    p.account, p.owner, p.cents)
         ELSE format('%%s of %%s holds %%s cents, its postings say %%s', b.account, b.owner,
-                    b.balance_cents, coalesce(-p.total, 0))
+                    b.balance_cents, coalesce(p.cents, 0))
         END AS text
     FROM balances AS b
-    FULL JOIN (SELECT * FROM per_account WHERE account = ANY (%(cached)s)) AS p
-        ON p.owner = b.owner AND p.account = b.account
-    WHERE b.owner IS NULL OR b.balance_cents <> coalesce(-p.total, 0)
+    FULL JOIN (
+        SELECT account, owner,
+            CASE WHEN starts_with(account, 'receivable:') THEN total ELSE -total END AS cents
+        FROM per_account WHERE account = ANY (%(cached)s)
+    ) AS p ON p.owner = b.owner AND p.account = b.account
+    WHERE b.owner IS NULL OR b.balance_cents <> coalesce(p.cents, 0)
     LIMIT %(max)s
 ), wrong_liabilities AS (
     SELECT format('%%s%%s is below zero: %%s cents',

@@ -38,4 +38,4 @@ async def refund_tasks(unit: Unit, tasks: Sequence[QueuedTask], reason: RefundRe
         )
     for buyer_id in sorted({task.buyer_id for task in tasks}):
         balances = await ledger.balances(unit.conn, buyer_id)
-        unit.tell(buyer_id, "balance", None, balance_cents=sum(balances.values()))
+        unit.tell(buyer_id, "balance", None, balance_cents=ledger.spendable_cents(balances))

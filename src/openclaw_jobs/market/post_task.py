@@ -100,7 +100,7 @@ async def quote_task(market: Market, order: TaskOrder) -> Quote:
     async with market.db.read() as conn:
         balances = await ledger.balances(conn, order.buyer_id)
     _split(price, balances)
-    return Quote(order.category, price, sum(balances.values()))
+    return Quote(order.category, price, ledger.spendable_cents(balances))
 
 
 async def post_task(
@@ -140,7 +140,7 @@ async def post_task(
             await store.insert_task(unit.conn, task)
             await ledger.post(unit.conn, [charge] if charge else [])
             await update_totals(unit.conn, [TotalsChange(task.buyer_id, spent_cents=price)])
-        balance = sum(balances.values()) - price
+        balance = ledger.spendable_cents(balances) - price
         unit.tell(task.buyer_id, "task.queued", task.task_id, status="queued", price_cents=price)
         unit.tell(task.buyer_id, "balance", None, balance_cents=balance)
         unit.queue(task.category)

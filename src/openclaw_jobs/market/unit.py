@@ -73,7 +73,6 @@ async def begin(market: Market) -> AsyncIterator[Unit]:
             Wake(
                 buyers=frozenset(event.buyer_id for event in unit.events),
                 queue=frozenset(unit.queued),
-                queue_count=len(unit.queued),
             )
         )
 

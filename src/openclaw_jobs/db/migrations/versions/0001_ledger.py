@@ -64,7 +64,11 @@ CREATE TABLE transfers (
     CONSTRAINT transfers_key_key UNIQUE (key),
     CONSTRAINT transfers_kind_known CHECK (kind IN (
         'signup_bonus', 'operator_grant', 'task_charge', 'settle', 'unfreeze',
-        'refund_cancelled', 'refund_failed', 'refund_expired')),
+        'refund_cancelled', 'refund_failed', 'refund_expired',
+        'deposit', 'deposit_fee', 'pack_bonus', 'card_refund', 'bonus_clawback', 'credit',
+        'dispute_opened', 'dispute_won', 'dispute_lost', 'stripe_payout', 'rail_top_up',
+        'withdrawal', 'payout_paid', 'payout_fee', 'payout_failed', 'payout_rejected',
+        'payout_returned')),
     CONSTRAINT transfers_two_sided CHECK (posting_count >= 2)
 );
 COMMENT ON TABLE transfers IS
@@ -105,9 +109,10 @@ CREATE INDEX postings_by_owner ON postings (owner, account, transfer_id)
     WHERE account IN ('buyer:paid', 'buyer:promo', 'receivable:buyer',
                       'worker:frozen', 'worker:available', 'receivable:worker');
 
--- A balance is what the platform owes its owner: credits minus debits. It is a cache of the
--- postings, and stands only where money must not go below a floor. Half of each page stays
--- free, so that an update finds room beside the old version and touches no index.
+-- A balance is what the platform owes its owner (credits minus debits), or on a receivable what
+-- the owner owes (debits minus credits). It is a cache of the postings, and stands only where
+-- money must not go below a floor. Half of each page stays free, so that an update finds room
+-- beside the old version and touches no index.
 CREATE TABLE balances (
     owner         text COLLATE "C" NOT NULL,
     account       text COLLATE "C" NOT NULL,
@@ -115,13 +120,15 @@ CREATE TABLE balances (
     PRIMARY KEY (owner, account),
     CONSTRAINT balance_floor CHECK (balance_cents >= 0),
     CONSTRAINT balances_account_owner CHECK (CASE
-        WHEN account IN ('buyer:paid', 'buyer:promo') THEN starts_with(owner, 'byr_')
-        WHEN account IN ('worker:frozen', 'worker:available') THEN starts_with(owner, 'wrk_')
+        WHEN account IN ('buyer:paid', 'buyer:promo', 'receivable:buyer')
+            THEN starts_with(owner, 'byr_')
+        WHEN account IN ('worker:frozen', 'worker:available', 'receivable:worker')
+            THEN starts_with(owner, 'wrk_')
         ELSE false
     END)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE balances IS
-    'Cached liabilities to buyers and workers, in US cents; never below zero.';
+    'What is owed to, and by, each buyer and worker, in US cents; never below zero.';
 
 REVOKE ALL ON transfers, postings, balances FROM openclaw_app;
 GRANT SELECT, INSERT ON transfers, postings TO openclaw_app;
@@ -226,9 +233,12 @@ BEGIN
     SELECT array_agg(m.owner), array_agg(m.account), array_agg(m.cents)
     INTO moved_owners, moved_accounts, moves
     FROM (SELECT p.owner COLLATE "C" AS owner, p.account COLLATE "C" AS account,
-                 -sum(p.amount)::bigint AS cents
+                 -- A receivable is an asset: its balance grows by debits.
+                 sum(CASE WHEN starts_with(p.account, 'receivable:') THEN p.amount
+                          ELSE -p.amount END)::bigint AS cents
           FROM unnest(accounts, owners, amounts) AS p (account, owner, amount)
-          WHERE p.account IN ('buyer:paid', 'buyer:promo', 'worker:frozen', 'worker:available')
+          WHERE p.account IN ('buyer:paid', 'buyer:promo', 'receivable:buyer',
+                              'worker:frozen', 'worker:available', 'receivable:worker')
           GROUP BY 1, 2 ORDER BY 1, 2) AS m;
 
     SELECT count(*), count(*) FILTER (WHERE l.after < 0) AS short INTO refused

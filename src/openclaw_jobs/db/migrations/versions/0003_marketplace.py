@@ -245,6 +245,8 @@ def _events() -> None:
             created_at  timestamptz NOT NULL DEFAULT now(),
             PRIMARY KEY (buyer_id, seq)
         );
+        -- A task's own stream reads no other events of its buyer.
+        CREATE INDEX events_task ON events (task_id, seq) WHERE task_id IS NOT NULL;
         CREATE INDEX events_age ON events USING brin (created_at);
     """)
 
