@@ -64,7 +64,8 @@ def hours_until_open(schedule: Schedule | None, now: datetime) -> float:
         return 0.0
     local = now.astimezone(ZoneInfo(schedule.timezone))
     hour = local.hour + local.minute / 60 + local.second / 3600
-    return min(((start - hour) % 24 for start, end in schedule.hours if start != end), default=24.0)
+    spans = [(start, end) for start, end in schedule.hours if start % 24 != end % 24]
+    return min(((start - hour) % 24 for start, _ in spans), default=24.0)
 
 
 def completion_rate(stats: WorkerStats) -> float:
