@@ -181,7 +181,8 @@ class Matcher:
         except Exception as error:  # noqa: BLE001 - a poll's answer, or looked for again by a tick
             _log.warning("matching_failed", error=type(error).__name__)
             for waiter in arrived:
-                waiter.fail(error)
+                if not waiter.looked_for:
+                    waiter.fail(error)
         finally:
             for waiter in arrived:
                 waiter.looked_for = True
