@@ -133,6 +133,31 @@ async def test_the_server_goes_away_and_comes_back(market: Marketplace, tmp_path
     assert sum(line["event"] == "away" for line in child.lines) == 1
 
 
+async def test_it_waits_for_a_server_that_is_not_there_yet(
+    market: Marketplace, tmp_path: Path
+) -> None:
+    await market.stop()
+    arguments = (*EXEC, "cat", "--token", "ocw_known", "--url", market.url)
+    async with start(*arguments, folder=tmp_path) as child:
+        await child.says("away")
+        await market.start()
+        await child.says("ready")
+        await market.stop()
+        await child.says("away")
+        child.signal()
+        assert await child.ended() == 0
+
+
+async def test_it_can_be_stopped_before_there_is_a_server(
+    market: Marketplace, tmp_path: Path
+) -> None:
+    await market.stop()
+    async with start(*EXEC, "cat", "--url", market.url, folder=tmp_path) as child:
+        await child.says("away")
+        child.signal()
+        assert await child.ended() == 0
+
+
 async def test_a_suspension_is_waited_out(market: Marketplace, tmp_path: Path) -> None:
     market.suspended_until = now() + timedelta(seconds=1)
     arguments = (*EXEC, "cat", "--token", "ocw_known", "--url", market.url)

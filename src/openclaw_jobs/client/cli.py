@@ -25,6 +25,11 @@ _LOOK_S = 2
 
 UrlOption = Annotated[str, typer.Option(help="Address of the server.", envvar="OPENCLAW_URL")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, an object a line.")]
+TokenOption = Annotated[
+    str | None,
+    typer.Option(help="The worker's token, instead of --state.", envvar="OPENCLAW_TOKEN"),
+]
+StateOption = Annotated[Path, typer.Option(help="File that keeps the worker's token between runs.")]
 
 
 class Exit(IntEnum):
@@ -50,13 +55,8 @@ def _fail(message: str, code: Exit) -> NoReturn:
 def worker(
     *,
     url: UrlOption,
-    token: Annotated[
-        str | None,
-        typer.Option(help="The worker's token, instead of --state.", envvar="OPENCLAW_TOKEN"),
-    ] = None,
-    state: Annotated[
-        Path, typer.Option(help="File that keeps the worker's token between runs.")
-    ] = Path(DEFAULT_FILE),
+    token: TokenOption = None,
+    state: StateOption = Path(DEFAULT_FILE),
     exec_: Annotated[
         str | None,
         typer.Option(
@@ -97,9 +97,6 @@ def worker(
     if openai is not None and model is None:
         raise typer.BadParameter("--openai needs --model")
     _check_url(url)
-    wanted = None
-    if categories is not None:
-        wanted = tuple(part.strip() for part in categories.split(",") if part.strip())
     options = program.ProgramOptions(
         url=url,
         token=token,
@@ -108,7 +105,7 @@ def worker(
         openai_url=openai,
         model=model,
         concurrency=concurrency,
-        categories=wanted,
+        categories=_split(categories),
         name=name,
         as_json=json,
         timeout_s=timeout,
@@ -190,6 +187,12 @@ def _readable(error: ApiError) -> str:
     if error.request_id:
         lines.append(f"  request {error.request_id}")
     return "\n".join(lines)
+
+
+def _split(listed: str | None) -> tuple[str, ...] | None:
+    if listed is None:
+        return None
+    return tuple(part.strip() for part in listed.split(",") if part.strip())
 
 
 def _check_url(url: str) -> None:
