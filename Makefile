@@ -48,7 +48,7 @@ lint: $(STAMP) ## ruff: rules and format
 	$(BIN)/ruff format --check .
 
 types: $(STAMP) ## mypy --strict
-	$(BIN)/mypy src tests $(wildcard bench)
+	$(BIN)/mypy
 
 layers: $(STAMP) ## import-linter: modules import downward only
 	$(BIN)/lint-imports
