@@ -272,15 +272,24 @@ def announce(address: str) -> None:
 
 @contextlib.asynccontextmanager
 async def _running(loops: Sequence[Loop]) -> AsyncIterator[None]:
-    """Run `loops` for the length of the block, and let each end what it has begun."""
+    """Run `loops` for the length of the block, and let each end what it has begun.
+
+    A loop that fails ends the block: a process without its periodic jobs only looks well.
+    """
     stop = asyncio.Event()
-    async with asyncio.TaskGroup() as group:
-        for loop in loops:
-            group.create_task(_run_loop(loop, stop))
-        try:
-            yield
-        finally:
-            stop.set()
+    try:
+        async with asyncio.TaskGroup() as group:
+            for loop in loops:
+                group.create_task(_run_loop(loop, stop))
+            try:
+                yield
+            finally:
+                stop.set()
+    except BaseExceptionGroup as failures:
+        # One failure is told as itself, so that whoever called can explain it.
+        if len(failures.exceptions) == 1:
+            raise failures.exceptions[0] from None
+        raise
 
 
 async def _run_loop(loop: Loop, stop: asyncio.Event) -> None:

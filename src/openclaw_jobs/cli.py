@@ -335,6 +335,13 @@ def _run(body: Coroutine[Any, Any, T]) -> T:
 
 def _explain(error: Exception) -> str | None:
     """What to say of a failure that is no fault of the program; None for any other."""
+    from openclaw_jobs.settings import SettingsError
+
+    # A bad environment is told at once, without loading the server first.
+    return str(error) if isinstance(error, SettingsError) else _explain_server(error)
+
+
+def _explain_server(error: Exception) -> str | None:
     import psycopg
     from sqlalchemy.exc import DBAPIError
 
@@ -343,28 +350,20 @@ def _explain(error: Exception) -> str | None:
     from openclaw_jobs.db.embedded import EmbeddedServerError
     from openclaw_jobs.economy import StoredConfigError
     from openclaw_jobs.kit.errors import Problem
-    from openclaw_jobs.settings import SettingsError
 
     match error:
         case Problem():
-            message = error.detail
+            return error.detail
         case StoredConfigError():
-            message = f"The stored configuration cannot be used: {error}"
+            return f"The stored configuration cannot be used: {error}"
         case psycopg.OperationalError() | TimeoutError():
-            message = f"The database cannot be used: {str(error).strip() or 'it does not answer'}"
+            return f"The database cannot be used: {str(error).strip() or 'it does not answer'}"
         case DBAPIError():
-            message = f"The database cannot be used: {str(error.orig).strip()}"
-        case (
-            DatabaseSetupError()
-            | EmbeddedServerError()
-            | SettingsError()
-            | LimitStoreError()
-            | OSError()
-        ):
-            message = str(error)
+            return f"The database cannot be used: {str(error.orig).strip()}"
+        case DatabaseSetupError() | EmbeddedServerError() | LimitStoreError() | OSError():
+            return str(error)
         case _:
             return None
-    return message
 
 
 def _fail(message: str, *, code: int = 1) -> NoReturn:
