@@ -31,6 +31,19 @@ _DEAD_PEER = {
 }
 
 
+# Every statement of a request finds its rows by an index, whatever the planner believes of the
+# tables' sizes: a plan is kept for the life of its connection, and one made while a table was
+# small or not yet analyzed would read and sort the whole of it for ever after. What has to read
+# whole tables (the proof of the ledger) gives the planner its choice back.
+_PLANNER = {
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "enable_sort": "off",
+    "random_page_cost": "1.1",
+}
+
+
 class _Session(msgspec.Struct, frozen=True, kw_only=True):
     """What is set for every session, or, behind a transaction-pooling proxy, every transaction."""
 
@@ -47,6 +60,7 @@ class _Session(msgspec.Struct, frozen=True, kw_only=True):
             "idle_in_transaction_session_timeout": _milliseconds(
                 self.idle_in_transaction_timeout_s
             ),
+            **_PLANNER,
         }
         if self.lock_timeout_s is not None:
             values["lock_timeout"] = _milliseconds(self.lock_timeout_s)

@@ -20,6 +20,7 @@ async def prove_ledger(market: Market) -> Proof:
     async with market.db.transaction() as conn:
         await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         await conn.execute("SET LOCAL statement_timeout = 0")
+        await store.plan_for_whole_tables(conn)
         proof = await ledger.verify(conn)
         violations = await store.select_violations(conn, _MAX_VIOLATIONS)
     return msgspec.structs.replace(

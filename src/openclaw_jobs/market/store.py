@@ -71,6 +71,14 @@ async def try_job_lock(conn: Connection, name: str) -> bool:
     return row is not None and bool(row[0])
 
 
+async def plan_for_whole_tables(conn: Connection) -> None:
+    """Give the planner, for this transaction, the choice that `Database` takes from it."""
+    await conn.execute(
+        "SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on;"
+        " SET LOCAL enable_mergejoin = on; SET LOCAL enable_sort = on"
+    )
+
+
 async def select_violations(conn: Connection, limit: int) -> list[str]:
     """Where tasks, earnings and lifetime sums disagree with the ledger's postings."""
     cursor = await conn.execute(
@@ -99,33 +107,42 @@ async def select_violations(conn: Connection, limit: int) -> list[str]:
             WHERE coalesce(e.net_cents, -1) <> coalesce(s.net, 0)
                 OR coalesce(e.commission_cents, -1) <> coalesce(s.commission, 0)
         ), unpaid AS (
-            SELECT format('task %%s is completed and has no earning', t.id)
+            SELECT format('task %%s is %%s and its earning is %%s',
+                t.id, t.status, coalesce(e.status, 'missing'))
             FROM tasks t LEFT JOIN earnings e ON e.task_id = t.id
-            WHERE t.status = 'completed' AND e.task_id IS NULL
-        ), frozen AS (
-            SELECT worker_id, sum(net_cents) FILTER (WHERE status = 'frozen') AS cents
+            WHERE t.status IN ('completed', 'credited', 'credit_review')
+                AND (e.task_id IS NULL OR (t.status = 'credited') <> (e.status = 'credited'))
+        ), lots AS (
+            SELECT worker_id, 'worker:frozen' AS account,
+                sum(net_cents) FILTER (WHERE status = 'frozen') AS cents
             FROM earnings GROUP BY worker_id
-        ), wrong_frozen AS (
-            SELECT format('worker %%s has %%s cents in frozen lots and %%s in the ledger',
-                b.owner, coalesce(f.cents, 0), b.balance_cents)
-            FROM balances b LEFT JOIN frozen f ON f.worker_id = b.owner
-            WHERE b.account = 'worker:frozen' AND b.balance_cents <> coalesce(f.cents, 0)
+            UNION ALL SELECT worker_id, 'worker:available', sum(available_cents)
+            FROM earnings GROUP BY worker_id
+        ), wrong_lots AS (
+            SELECT format('worker %%s has lots of %%s cents in %%s and %%s in the ledger',
+                b.owner, coalesce(l.cents, 0), b.account, b.balance_cents)
+            FROM balances b LEFT JOIN lots l ON l.worker_id = b.owner AND l.account = b.account
+            WHERE b.account IN ('worker:frozen', 'worker:available')
+                AND b.balance_cents <> coalesce(l.cents, 0)
         ), spent AS (
-            SELECT p.owner, sum(p.amount_cents) AS cents
+            SELECT p.owner,
+                coalesce(sum(p.amount_cents) FILTER (WHERE t.kind IN ('task_charge',
+                    'refund_cancelled', 'refund_failed', 'refund_expired')), 0) AS spent,
+                coalesce(-sum(p.amount_cents) FILTER (WHERE t.kind = 'credit'), 0) AS credited
             FROM postings p JOIN transfers t ON t.id = p.transfer_id
             WHERE p.account IN ('buyer:paid', 'buyer:promo')
-                AND t.kind IN ('task_charge', 'refund_cancelled', 'refund_failed',
-                    'refund_expired')
             GROUP BY p.owner
         ), wrong_totals AS (
-            SELECT format('buyer %%s spent %%s cents by its totals and %%s by the ledger',
-                t.buyer_id, t.spent_cents, coalesce(s.cents, 0))
+            SELECT format('buyer %%s spent %%s and was credited %%s cents by its totals, by the'
+                ' ledger %%s and %%s', t.buyer_id, t.spent_cents, t.credited_cents,
+                coalesce(s.spent, 0), coalesce(s.credited, 0))
             FROM buyer_totals t LEFT JOIN spent s ON s.owner = t.buyer_id
-            WHERE t.spent_cents <> coalesce(s.cents, 0)
+            WHERE t.spent_cents <> coalesce(s.spent, 0)
+                OR t.credited_cents <> coalesce(s.credited, 0)
         )
         SELECT * FROM (
             SELECT * FROM wrong_escrow UNION ALL SELECT * FROM wrong_earnings
-            UNION ALL SELECT * FROM unpaid UNION ALL SELECT * FROM wrong_frozen
+            UNION ALL SELECT * FROM unpaid UNION ALL SELECT * FROM wrong_lots
             UNION ALL SELECT * FROM wrong_totals) AS violations LIMIT %s
         """,
         (limit,),
