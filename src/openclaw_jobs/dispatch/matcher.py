@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -189,7 +189,7 @@ class Matcher:
             self._round_end.set_result(None)
             self._round_end = None
 
-    async def _look(self, arrived: Iterable[Waiter], *, tick: bool) -> None:
+    async def _look(self, arrived: Sequence[Waiter], *, tick: bool) -> None:
         woken, self._woken = frozenset(self._woken), set()
         everywhere, self._woken_all = self._woken_all, False
         if tick:
@@ -201,8 +201,9 @@ class Matcher:
         for waiter in arrived:
             lanes.update(waiter.worker.preferences.categories or (None,))
         await self._serve_lanes(dict.fromkeys(lanes))
-        if tick and self._cursors:
-            await self._serve_lanes({k: v for k, v in self._cursors.items() if k in lanes})
+        behind = {lane: self._cursors[lane] for lane in lanes & self._cursors.keys()}
+        if behind and (tick or arrived):
+            await self._serve_lanes(behind)
 
     async def _serve_lanes(self, lanes: Mapping[Lane, tuple[int, str] | None]) -> None:
         for _ in range(_MAX_BATCHES):
@@ -217,13 +218,21 @@ class Matcher:
                 )
             )
             self._answer(result)
-            for lane, place in result.lanes.items():
-                if place is not None:
-                    self._cursors[lane] = place
-                else:
-                    self._cursors.pop(lane, None)
             if not result.more:
+                self._remember(lanes, result)
                 return
+
+    def _remember(self, lanes: Mapping[Lane, tuple[int, str] | None], result: ClaimResult) -> None:
+        """Keep how far each lane was read for those who are left.
+
+        The head is read in each round, but only so deep; what is behind it is read step by step
+        from round to round, to the end of the lane and then from the head's end again.
+        """
+        for lane, place in result.lanes.items():
+            if place is None:
+                self._cursors.pop(lane, None)
+            elif lanes[lane] is not None or lane not in self._cursors:
+                self._cursors[lane] = place
 
     def _wanted(self) -> int:
         total = 0
