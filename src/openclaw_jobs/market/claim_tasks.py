@@ -157,11 +157,15 @@ class _Round:
             token = new_token("lease")
             by_task[candidate.task_id] = (candidate, seeker, token, earning)
             rows.append((candidate.task_id, worker_id, hash_token(token), rates[tier], earning))
+        written = {
+            row[0]: row for row in await store.write_claims(self._unit.conn, rows, lease_seconds)
+        }
         assignments: list[Assignment] = []
-        for task_id, attempt, expires_at, buyer_id, prompt, messages in await store.write_claims(
-            self._unit.conn, rows, lease_seconds
-        ):
-            candidate, seeker, token, earning = by_task[task_id]
+        # In the queue's order, which a worker that gets several may trust.
+        for task_id, (candidate, seeker, token, earning) in by_task.items():
+            if task_id not in written:
+                continue
+            _, attempt, expires_at, buyer_id, prompt, messages = written[task_id]
             claim = Claim(
                 task_id=task_id,
                 worker_id=seeker.worker.worker_id,
