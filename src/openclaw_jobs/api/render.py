@@ -48,7 +48,7 @@ def task(view: TaskView, place: QueuePlace | None = None) -> schemas.Task:
         created_at=rfc3339(view.created_at),
         claimed_at=rfc3339_or_none(view.claimed_at),
         completed_at=rfc3339_or_none(view.completed_at),
-        credited_cents=0,
+        credited_cents=view.credited_cents,
         rating=view.rating,
         queue=None
         if place is None

@@ -52,6 +52,7 @@ from openclaw_jobs.ledger.rules import (
 )
 from openclaw_jobs.ledger.service import (
     balances,
+    lock_balances,
     open_accounts,
     post,
     verify,
@@ -83,6 +84,7 @@ __all__ = [
     "dispute_lost",
     "dispute_opened",
     "dispute_won",
+    "lock_balances",
     "open_accounts",
     "operator_grant",
     "pack_bonus",

@@ -68,6 +68,14 @@ async def balances(conn: Connection, owner: str, *, for_update: bool = False) ->
     return await store.select_balances(conn, owner, for_update=for_update)
 
 
+async def lock_balances(conn: Connection, owners: Sequence[str]) -> dict[str, dict[Account, int]]:
+    """The balances of several buyers or workers, held still until the transaction ends."""
+    found: dict[str, dict[Account, int]] = {}
+    for owner, account, cents in await store.lock_balances(conn, sorted(set(owners))):
+        found.setdefault(owner, {})[Account(account)] = cents
+    return found
+
+
 async def verify(conn: Connection) -> Proof:
     """Prove the ledger from its postings, in one snapshot.
 

@@ -51,6 +51,16 @@ async def select_balances(conn: Connection, owner: str, *, for_update: bool) -> 
     return {Account(account): cents for account, cents in await cursor.fetchall()}
 
 
+async def lock_balances(conn: Connection, owners: Sequence[str]) -> list[tuple[str, str, int]]:
+    """Owner, account and cents of every balance of `owners`, locked as `ledger_post` locks."""
+    cursor = await conn.execute(
+        "SELECT owner, account, balance_cents FROM balances WHERE owner = ANY(%s)"
+        " ORDER BY owner, account FOR NO KEY UPDATE",
+        (list(owners),),
+    )
+    return [(row[0], row[1], row[2]) for row in await cursor.fetchall()]
+
+
 async def call_ledger_post(conn: Connection, transfers: Sequence[Transfer]) -> None:
     """Write transfers with their postings, and move the balances that they touch."""
     await conn.execute(_POST, _columns(transfers), prepare=True)

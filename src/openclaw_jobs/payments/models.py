@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-EarningStatus = Literal["frozen", "available"]
+EarningStatus = Literal["frozen", "available", "credited"]
 
 
 class NewEarning(msgspec.Struct, frozen=True):
@@ -44,3 +44,30 @@ class DueEarning(msgspec.Struct, frozen=True):
     task_id: str
     worker_id: str
     net_cents: int
+
+
+class Lot(msgspec.Struct, frozen=True):
+    """An earning with what has become of it.
+
+    Frozen, nothing has; then available, withdrawn and clawed back add up to the net.
+    """
+
+    task_id: str
+    worker_id: str
+    gross_cents: int
+    commission_cents: int
+    net_cents: int
+    status: EarningStatus
+    available_cents: int
+    withdrawn_cents: int
+    clawed_cents: int
+
+
+class LotChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What a transaction adds to the parts of a lot; `credited` ends it for good."""
+
+    task_id: str
+    available_cents: int = 0
+    withdrawn_cents: int = 0
+    clawed_cents: int = 0
+    credited: bool = False

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from openclaw_jobs.db import Connection
-from openclaw_jobs.payments.models import DueEarning, Earning, NewEarning
+from openclaw_jobs.payments.models import Earning, NewEarning
 
 
 async def insert_earnings(
@@ -58,21 +58,3 @@ async def select_receipts(
         (list(task_ids),),
     )
     return {row[0]: (row[1], row[2]) for row in await cursor.fetchall()}
-
-
-async def release_due(conn: Connection, limit: int) -> list[DueEarning]:
-    """Mark lots that are due by the database's clock as available, oldest first.
-
-    Lots that another node is releasing at this moment are passed over.
-    """
-    cursor = await conn.execute(
-        """
-        UPDATE earnings SET status = 'available'
-        WHERE task_id IN (
-            SELECT task_id FROM earnings WHERE status = 'frozen' AND release_at <= now()
-            ORDER BY release_at LIMIT %s FOR UPDATE SKIP LOCKED)
-        RETURNING task_id, worker_id, net_cents
-        """,
-        (limit,),
-    )
-    return [DueEarning(*row) for row in await cursor.fetchall()]

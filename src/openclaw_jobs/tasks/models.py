@@ -72,6 +72,7 @@ class TaskView(msgspec.Struct, frozen=True):
     completed_at: datetime | None
     rating: Literal["up", "down"] | None
     queue_rank: int
+    credited_cents: int
 
 
 class TaskPage(msgspec.Struct, frozen=True):
@@ -89,3 +90,30 @@ class QueuedTask(msgspec.Struct, frozen=True):
     price_cents: int
     promo_cents: int
     category: str
+
+
+class CreditableTask(msgspec.Struct, frozen=True):
+    """A locked task with what decides whether its price may go back; `now` is the database's."""
+
+    task_id: str
+    buyer_id: str
+    worker_id: str | None
+    status: TaskStatus
+    price_cents: int
+    promo_cents: int
+    completed_at: datetime | None
+    now: datetime
+
+
+class Credit(msgspec.Struct, frozen=True):
+    """A buyer's demand for a task's price; `decided_by` is `rules` when no operator was asked."""
+
+    task_id: str
+    buyer_id: str
+    worker_id: str
+    amount_cents: int
+    reason: str | None
+    status: Literal["review", "credited", "rejected"]
+    requested_at: datetime
+    decided_at: datetime | None
+    decided_by: str | None

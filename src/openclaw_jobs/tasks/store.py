@@ -8,7 +8,8 @@ from openclaw_jobs.tasks.models import NewTask, QueuedTask, TaskView
 _VIEW = """
     SELECT t.id, t.status, t.category, t.price_cents, i.prompt, i.messages, i.metadata,
         t.conversation_id, r.result, l.progress, t.created_at, t.claimed_at, t.completed_at,
-        CASE t.rating WHEN 1 THEN 'up' WHEN -1 THEN 'down' END, t.queue_rank
+        CASE t.rating WHEN 1 THEN 'up' WHEN -1 THEN 'down' END, t.queue_rank,
+        t.credited_cents
     FROM tasks t
     JOIN task_inputs i ON i.task_id = t.id
     LEFT JOIN task_results r ON r.task_id = t.id
@@ -124,7 +125,8 @@ async def set_rating(conn: Connection, buyer_id: str, task_id: str, rating: int 
     cursor = await conn.execute(
         """
         UPDATE tasks SET rating = %s
-        WHERE id = %s AND buyer_id = %s AND status = 'completed' RETURNING id
+        WHERE id = %s AND buyer_id = %s
+            AND status IN ('completed', 'credited', 'credit_review') RETURNING id
         """,
         (rating, task_id, buyer_id),
     )

@@ -109,6 +109,11 @@ async def add_stats(conn: Connection, changes: Iterable[StatsChange], now: datet
     await store.add_stats(conn, merged, now.astimezone(UTC).date())
 
 
+async def add_credit(conn: Connection, worker_id: str, clawed_cents: int) -> None:
+    """Count a task whose buyer got its money back."""
+    await store.add_credit(conn, worker_id, clawed_cents)
+
+
 async def clear_strikes(conn: Connection, worker_ids: Iterable[str]) -> None:
     """End the row of expiries of workers that completed a task."""
     ids = sorted(set(worker_ids))

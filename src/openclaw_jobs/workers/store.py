@@ -188,6 +188,15 @@ async def add_stats(conn: Connection, changes: Sequence[StatsChange], today: dat
     )
 
 
+async def add_credit(conn: Connection, worker_id: str, clawed_cents: int) -> None:
+    """Count a task whose buyer got its money back, and take it off the lifetime earnings."""
+    await conn.execute(
+        "UPDATE worker_stats SET credited = credited + 1, lifetime_cents = lifetime_cents - %s"
+        " WHERE worker_id = %s",
+        (clawed_cents, worker_id),
+    )
+
+
 async def clear_strikes(conn: Connection, worker_ids: Sequence[str]) -> None:
     """A task done ends a row of expiries; touches only workers that have strikes."""
     await conn.execute(
