@@ -1,9 +1,14 @@
 """The steps that the tests of the marketplace are made of."""
 
+import asyncio
+from collections.abc import Callable
 from typing import LiteralString
 
 import httpx
 
+from openclaw_jobs import ledger
+from openclaw_jobs.buyers import TotalsChange, update_totals
+from openclaw_jobs.kit.ids import new_id
 from tests.running import Json, Node, Party
 
 
@@ -53,6 +58,14 @@ async def balance(buyer: Party) -> int:
     return found
 
 
+async def deposit(node: Node, buyer: Party, cents: int) -> None:
+    """Give a buyer paid credit, as a deposit does."""
+    paid = ledger.deposit(new_id("dep"), buyer.id, cents, owed_cents=0)
+    async with node.market.db.transaction() as conn:
+        await ledger.post(conn, [paid] if paid else [])
+        await update_totals(conn, [TotalsChange(buyer.id, deposited_cents=cents)])
+
+
 async def status_of(buyer: Party, task_id: str) -> str:
     """A task's status."""
     found: str = (await buyer.ok("GET", f"/api/task/{task_id}"))["status"]
@@ -74,6 +87,13 @@ async def sql(node: Node, statement: LiteralString, *values: object) -> list[tup
     async with node.market.db.transaction() as conn:
         cursor = await conn.execute(statement, values)
         return await cursor.fetchall() if cursor.description else []
+
+
+async def until(holds: Callable[[], bool], *, within_s: float = 10) -> None:
+    """Wait for what this process will soon have done."""
+    async with asyncio.timeout(within_s):
+        while not holds():  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.001)
 
 
 def refused(answer: httpx.Response, status: int, code: str) -> Json:
