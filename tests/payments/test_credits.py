@@ -13,7 +13,7 @@ from openclaw_jobs.payments import rules, store_lots
 from tests.running import Node, Party
 
 
-async def done(node: Node, buyer: Party, worker: Party) -> Any:
+async def done(buyer: Party, worker: Party) -> dict[str, Any]:
     """A task that was posted and completed; answers it as the buyer sees it."""
     posted = await buyer.ok("POST", "/api/task", {"prompt": "hello"}, 201)
     claim = await worker.ok("GET", "/api/work/next?wait=10")
@@ -25,7 +25,8 @@ async def done(node: Node, buyer: Party, worker: Party) -> Any:
         "result": "bad",
     }
     await worker.ok("POST", "/api/work/submit", body)
-    return await buyer.ok("GET", f"/api/task/{posted['id']}")
+    task: dict[str, Any] = await buyer.ok("GET", f"/api/task/{posted['id']}")
+    return task
 
 
 async def money(worker: Party) -> tuple[int, int, int]:
@@ -43,7 +44,7 @@ async def ripen(node: Node) -> None:
 
 async def test_a_credit_before_unfreeze_takes_the_frozen_lot(node: Node) -> None:
     buyer, worker = await node.buyer(1_000), await node.worker()
-    task = await done(node, buyer, worker)
+    task = await done(buyer, worker)
     answer = await buyer.ok("POST", f"/api/task/{task['id']}/credit", {"reason": "wrong"})
     assert answer == {
         "id": task["id"],
@@ -68,7 +69,7 @@ async def test_a_credit_before_unfreeze_takes_the_frozen_lot(node: Node) -> None
 
 async def test_a_credit_after_unfreeze_takes_what_is_available(node: Node) -> None:
     buyer, worker = await node.buyer(1_000), await node.worker()
-    first, second = [await done(node, buyer, worker) for _ in range(2)]
+    first, second = [await done(buyer, worker) for _ in range(2)]
     await ripen(node)
     before = (await money(worker))[0]
     await buyer.ok("POST", f"/api/task/{first['id']}/credit", {})
@@ -80,7 +81,7 @@ async def test_a_credit_after_unfreeze_takes_what_is_available(node: Node) -> No
 
 async def test_what_a_worker_cannot_give_back_is_repaid_by_later_earnings(node: Node) -> None:
     buyer, worker = await node.buyer(1_000), await node.worker()
-    first = await done(node, buyer, worker)
+    first = await done(buyer, worker)
     await ripen(node)
     net = (await money(worker))[0]
     await spend_available(node, worker, net)
@@ -88,7 +89,7 @@ async def test_what_a_worker_cannot_give_back_is_repaid_by_later_earnings(node: 
     assert await money(worker) == (0, 0, 0)
     await node.prove()
     for _ in range(2):
-        await done(node, buyer, worker)
+        await done(buyer, worker)
     await ripen(node)
     # The first of the two repaid the debt, the second is the worker's.
     assert (await money(worker))[0] == net
@@ -108,7 +109,7 @@ async def spend_available(node: Node, worker: Party, cents: int) -> None:
 
 async def test_a_hundred_credits_at_once_are_one(node: Node) -> None:
     buyer, worker = await node.buyer(1_000), await node.worker()
-    task = await done(node, buyer, worker)
+    task = await done(buyer, worker)
     answers = await asyncio.gather(
         *(buyer.post(f"/api/task/{task['id']}/credit", {}) for _ in range(100))
     )
@@ -121,7 +122,7 @@ async def test_a_hundred_credits_at_once_are_one(node: Node) -> None:
 
 async def test_credit_and_unfreeze_at_once_agree(node: Node) -> None:
     buyer, worker = await node.buyer(10_000), await node.worker()
-    tasks = [await done(node, buyer, worker) for _ in range(8)]
+    tasks = [await done(buyer, worker) for _ in range(8)]
     async with node.market.db.read() as conn:
         await conn.execute("UPDATE earnings SET release_at = now()")
     await asyncio.gather(
@@ -149,7 +150,7 @@ async def test_only_a_result_can_be_credited(node: Node, state: str) -> None:
 
 async def test_the_window_closes(node: Node) -> None:
     buyer, worker = await node.buyer(1_000), await node.worker()
-    task = await done(node, buyer, worker)
+    task = await done(buyer, worker)
     await node.configure("quality", credit_window_hours=0)
     refused = await buyer.post(f"/api/task/{task['id']}/credit", {})
     assert (refused.status_code, refused.json()["code"]) == (409, "not_creditable")
@@ -161,7 +162,7 @@ async def test_the_window_closes(node: Node) -> None:
 async def test_past_the_limit_an_operator_decides(node: Node) -> None:
     buyer, worker, operator = await node.buyer(10_000), await node.worker(), node.operator()
     await node.configure("quality", auto_credit_rate=0.25, auto_credit_min_tasks=4)
-    tasks = [await done(node, buyer, worker) for _ in range(4)]
+    tasks = [await done(buyer, worker) for _ in range(4)]
     await buyer.ok("POST", f"/api/task/{tasks[0]['id']}/credit", {})
     for task in tasks[1:3]:
         answer = await buyer.ok("POST", f"/api/task/{task['id']}/credit", {"reason": "no"}, 202)
@@ -185,7 +186,7 @@ async def test_past_the_limit_an_operator_decides(node: Node) -> None:
 
 async def test_a_repeated_request_is_answered_again(node: Node) -> None:
     buyer, worker = await node.buyer(1_000), await node.worker()
-    task = await done(node, buyer, worker)
+    task = await done(buyer, worker)
     path = f"/api/task/{task['id']}/credit"
     first = await buyer.post(path, {"reason": "x"}, idempotency_key="one")
     second = await buyer.post(path, {"reason": "x"}, idempotency_key="one")
