@@ -239,6 +239,9 @@ def test_any_path_will_do(data_dir: Path, name: str) -> None:
         assert stat.S_IMODE(Path(str(socket_dir)).stat().st_mode) == 0o700
         server.restart(immediate=True)
         assert value(server, "SELECT 1") == 1
+    assert (
+        Path(str(socket_dir)) == data_dir / name / "postgres" or not Path(str(socket_dir)).exists()
+    )
 
 
 def test_the_tuned_settings_are_in_force(idle: Path) -> None:

@@ -307,4 +307,9 @@ def _shut_down(cluster: Cluster, timeout_s: float) -> bool:
     except EmbeddedServerError as exc:
         _log.warning("PostgreSQL would not stop in order, so it is stopped at once: %s", exc)
         cluster.control("stop", "-m", "immediate", settings={}, timeout_s=timeout_s)
+    socket_dir = state[1]
+    if socket_dir is not None and socket_dir != cluster.pgdata:
+        # PostgreSQL takes its socket away; what else may be in that directory stays.
+        with suppress(OSError):
+            socket_dir.rmdir()
     return True
