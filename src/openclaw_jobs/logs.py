@@ -3,6 +3,7 @@
 Everything goes to standard error; standard output is for what a command prints.
 """
 
+import functools
 import json as json_module
 import logging
 import re
@@ -21,11 +22,10 @@ _SECRET_KEYS: Final = re.compile(
     r"|prompt|messages|result|progress|metadata|reason|query(_string)?|body|email"
 )
 """Keys whose values are never logged: credentials, and what people write in tasks."""
-_SECRET_VALUES: Final = (
-    re.compile(r"\b(ocb|ocw|lease)_[A-Za-z0-9_-]{8,}"),
-    re.compile(r"(?i)\b(bearer)\s+[A-Za-z0-9._~+/=-]{4,}"),
-    re.compile(r"\b(sk|rk|whsec)_[A-Za-z0-9_]{8,}"),
-    re.compile(r"(?i)(?<=://)[^/@\s:]*:[^/@\s]+(?=@)"),
+_SECRET_VALUES: Final = re.compile(
+    r"\b(?:ocb|ocw|lease|sk|rk|whsec)_[A-Za-z0-9_-]{8,}"
+    r"|\b[Bb]earer\s+[A-Za-z0-9._~+/=-]{4,}"
+    r"|(?<=://)[^/@\s:]*:[^/@\s]+(?=@)"
 )
 _REDACTED: Final = "[redacted]"
 _MAX_VALUE_CHARS: Final = 500
@@ -124,7 +124,7 @@ def redact(
     for key, value in event.items():
         if key in {"level", "timestamp", "logger", "_record", "_from_structlog"}:
             continue
-        if _SECRET_KEYS.fullmatch(key) or (isinstance(value, bytes) and value):
+        if _is_secret(key) or (isinstance(value, bytes) and value):
             event[key] = _REDACTED
         elif isinstance(value, str):
             event[key] = value if key == "exception" else _clean(value)[:_MAX_VALUE_CHARS]
@@ -174,18 +174,18 @@ def _message(error: BaseException) -> str:
     return _clean(str(error))[:_MAX_VALUE_CHARS]
 
 
+@functools.lru_cache(maxsize=1024)
+def _is_secret(key: str) -> bool:
+    return _SECRET_KEYS.fullmatch(key) is not None
+
+
 def _clean(text: str) -> str:
-    for pattern in _SECRET_VALUES:
-        text = pattern.sub(_REDACTED, text)
-    return text
+    return _SECRET_VALUES.sub(_REDACTED, text)
 
 
 def _redact_inside(value: Any) -> Any:  # noqa: ANN401 - any value that somebody logs
     if isinstance(value, dict):
-        return {
-            k: _REDACTED if _SECRET_KEYS.fullmatch(str(k)) else _redact_inside(v)
-            for k, v in value.items()
-        }
+        return {k: _REDACTED if _is_secret(str(k)) else _redact_inside(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_redact_inside(v) for v in value]
     return _clean(value)[:_MAX_VALUE_CHARS] if isinstance(value, str) else value

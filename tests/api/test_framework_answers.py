@@ -14,6 +14,7 @@ import psycopg
 import pytest
 import structlog
 
+from openclaw_jobs.api import server
 from openclaw_jobs.api.middleware import access_log
 from openclaw_jobs.kit.errors import STATUS_BY_CODE
 from openclaw_jobs.logs import configure_logging
@@ -186,6 +187,23 @@ class TestProblems:
                     writer.write(b"x" * 16_384)
                     await writer.drain()
             assert (await read_answer(reader)).status == 400
+            writer.close()
+
+    @pytest.mark.parametrize("begun", [b"", b"GET /api/nowhere HTTP/1.1\r\nX-Slow: "])
+    async def test_a_head_that_is_late_ends_the_connection(
+        self, harness: Harness, monkeypatch: pytest.MonkeyPatch, begun: bytes
+    ) -> None:
+        monkeypatch.setattr(server, "_HEAD_TIMEOUT_S", 0.05)
+        whole = b"GET /api/nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
+        async with serving(harness.app) as url:
+            reader, writer = await speak(url, begun)
+            assert await asyncio.wait_for(reader.read(), 5) == b""
+            writer.close()
+            # After a request that came in time as well.
+            reader, writer = await speak(url, whole)
+            assert (await read_answer(reader)).status == 404
+            writer.write(b"GET /")
+            assert await asyncio.wait_for(reader.read(), 5) == b""
             writer.close()
 
     async def test_a_long_head_that_ends_is_taken(self, client: httpx.AsyncClient) -> None:

@@ -55,6 +55,7 @@ Replay = Literal["store", "refuse", "ignore"]
 
 _OPTION: Final = "door"
 _MAX_TOKEN_CHARS: Final = 512
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _BEARER: Final = b"bearer "
 _CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="openclaw"'}
 
@@ -203,7 +204,8 @@ class FrontDoor:
         if options.rate is not None:
             count = options.counted_by == "door"
             await self.limiter.admit(options.rate, self.rule(options.rate), keys, count=count)
-        if (key := headers.get(b"idempotency-key")) is not None:
+        key = headers.get(b"idempotency-key")
+        if key is not None and scope["method"] not in _SAFE:
             parsed = parse_key(key)
             if options.replay != "ignore":
                 visit.idempotency_key = parsed

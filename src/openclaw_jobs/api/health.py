@@ -1,12 +1,13 @@
 """`GET /api/health`: whether this process can serve."""
 
+import asyncio
+import math
 import time
 from typing import Final, Literal, Protocol
 
 import msgspec
 import psycopg
 from litestar import Response, Router, get
-from psycopg_pool import PoolTimeout
 
 from openclaw_jobs import __version__
 from openclaw_jobs.api.guards import route_options
@@ -14,6 +15,7 @@ from openclaw_jobs.api.guards import route_options
 __all__ = ["Health", "health_router"]
 
 _DATABASE_TIMEOUT_S: Final = 2.0
+_FRESH_FOR_S: Final = 0.25
 
 
 class PingedDatabase(Protocol):
@@ -40,9 +42,40 @@ class Health(msgspec.Struct, frozen=True):
     uptime_s: float
 
 
+class _Pulse:
+    """The database's latency, asked at most once at a time and again only after a moment.
+
+    Anybody may call this route as often as they like; it must not eat the pool.
+    """
+
+    def __init__(self, database: PingedDatabase) -> None:
+        self._database = database
+        self._asking: asyncio.Task[float | None] | None = None
+        self._answered_at = -math.inf
+
+    async def latency_ms(self) -> float | None:
+        """Milliseconds, or None when there was no answer in time."""
+        asking = self._asking
+        if asking is None or (
+            asking.done() and time.monotonic() - self._answered_at > _FRESH_FOR_S
+        ):
+            asking = self._asking = asyncio.create_task(self._ask())
+        # Others wait for the same answer: one caller's hanging up must not end it.
+        return await asyncio.shield(asking)
+
+    async def _ask(self) -> float | None:
+        try:
+            return await self._database.latency_ms(timeout_s=_DATABASE_TIMEOUT_S)
+        except (TimeoutError, psycopg.Error):
+            return None
+        finally:
+            self._answered_at = time.monotonic()
+
+
 def health_router(database: PingedDatabase) -> Router:
     """The route, asking `database`."""
     started = time.monotonic()
+    pulse = _Pulse(database)
 
     @get(
         "/api/health",
@@ -52,11 +85,7 @@ def health_router(database: PingedDatabase) -> Router:
         tags=["Operations"],
     )
     async def health() -> Response[Health]:
-        latency: float | None
-        try:
-            latency = await database.latency_ms(timeout_s=_DATABASE_TIMEOUT_S)
-        except (TimeoutError, psycopg.Error, PoolTimeout):
-            latency = None
+        latency = await pulse.latency_ms()
         answer = Health(
             status="degraded" if latency is None else "ok",
             version=__version__,

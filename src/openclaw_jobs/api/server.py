@@ -56,7 +56,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes += len(data)
         if self._head_bytes > _MAX_HEAD_BYTES:
             self.send_400_response("The head of this request is too large.")
-        elif self._head_timer is None and self._head_bytes > 0:
+        elif self._head_timer is None:
             self._arm()
 
     def send_400_response(self, msg: str) -> None:
