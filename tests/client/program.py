@@ -37,7 +37,7 @@ class Child:
             async with self.changed:
                 self.changed.notify_all()
 
-    async def says(self, event: str, *, within_s: float = 10.0, **fields: object) -> dict[str, Any]:
+    async def says(self, event: str, *, within_s: float = 20.0, **fields: object) -> dict[str, Any]:
         """Wait for a line of the JSON log."""
 
         def found() -> dict[str, Any] | None:
@@ -52,7 +52,7 @@ class Child:
     def signal(self, number: signal.Signals = signal.SIGTERM) -> None:
         self.process.send_signal(number)
 
-    async def ended(self, *, within_s: float = 10.0) -> int:
+    async def ended(self, *, within_s: float = 20.0) -> int:
         async with asyncio.timeout(within_s):
             return await self.process.wait()
 
@@ -90,7 +90,7 @@ async def start(
         await reading
 
 
-async def eventually(happened: Callable[[], object], *, within_s: float = 8.0) -> None:
+async def eventually(happened: Callable[[], object], *, within_s: float = 20.0) -> None:
     """Wait for something outside of any event loop, such as a file."""
     async with asyncio.timeout(within_s):
         while not happened():  # noqa: ASYNC110 - nobody tells us

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from openclaw_jobs.client.cli import register
 from tests.client.program import eventually, start
-from tests.fakes.marketplace import Marketplace, now
+from tests.fakes.marketplace import Marketplace
 
 EXEC = ("worker", "--json", "--concurrency", "3", "--exec")
 WAITS = 'read line; touch "started-$line"; while [ ! -e go ]; do sleep 0.02; done; echo "did $line"'
@@ -159,10 +159,11 @@ async def test_it_can_be_stopped_before_there_is_a_server(
 
 
 async def test_a_suspension_is_waited_out(market: Marketplace, tmp_path: Path) -> None:
-    market.suspended_until = now() + timedelta(seconds=1)
+    market.suspend_for = timedelta(seconds=1)
     arguments = (*EXEC, "cat", "--token", "ocw_known", "--url", market.url)
     async with start(*arguments, folder=tmp_path) as child:
         line = await child.says("suspended")
+        assert market.suspended_until is not None
         assert market.suspended_until.strftime("%Y-%m-%d %H:%M:%SZ") in line["message"]
         task_id = await market.offer("later")
         await child.says("task", task_id=task_id, outcome="done")

@@ -81,6 +81,7 @@ class Marketplace(AsgiFake):
         self.cut_stream_after: int | None = None
         self.tokens = {"ocw_known": "wrk_known"}
         self.preferences: dict[str, Any] = {"categories": ["general"], "max_concurrent": 10}
+        self.suspend_for: timedelta | None = None  # begins with the next claim
         self.suspended_until: datetime | None = None
         self.too_large = 262_144
         self.after_answer: Callable[[Request], None] | None = None
@@ -113,7 +114,7 @@ class Marketplace(AsgiFake):
         async with self._changed:
             self._changed.notify_all()
 
-    async def until(self, happened: Callable[[], T], *, within_s: float = 8.0) -> T:
+    async def until(self, happened: Callable[[], T], *, within_s: float = 20.0) -> T:
         """Wait until something is true and return it."""
         async with asyncio.timeout(within_s), self._changed:
             return await self._changed.wait_for(happened)
@@ -200,11 +201,11 @@ class Marketplace(AsgiFake):
     async def _worker(self, request: Request, receive: Receive) -> Answer:
         if request.path.startswith("/api/worker/"):
             return self._account(request)
-        if self.suspended_until is not None:
-            if self.suspended_until > now():
-                until = rfc3339(self.suspended_until)
-                return 403, self._problem(403, "suspended", suspended_until=until)
-            self.suspended_until = None
+        if self.suspend_for is not None:
+            self.suspended_until, self.suspend_for = now() + self.suspend_for, None
+        if self.suspended_until is not None and self.suspended_until > now():
+            until = rfc3339(self.suspended_until)
+            return 403, self._problem(403, "suspended", suspended_until=until)
         if request.path == "/api/work/next":
             wait, most = int(request.query.get("wait", 0)), int(request.query.get("max", 1))
             return await self._next(wait, most, receive)
