@@ -3,6 +3,7 @@
 import asyncio
 from typing import Annotated, Final
 
+import psycopg
 from litestar import Response, get, post
 from litestar.params import JSONBody, QueryParameter
 from msgspec import UNSET, UnsetType, json, structs
@@ -13,6 +14,7 @@ from openclaw_jobs.api.openapi import problem_responses
 from openclaw_jobs.api.problems import ClientGone
 from openclaw_jobs.api.request import ApiRequest
 from openclaw_jobs.api.services import Services, services_of
+from openclaw_jobs.db import is_unavailable
 from openclaw_jobs.dispatch import Claim
 from openclaw_jobs.kit.errors import FieldError, Problem
 from openclaw_jobs.kit.timefmt import rfc3339, rfc3339_or_none
@@ -107,8 +109,10 @@ async def _next_tasks(
         return UNSET
     try:
         claims = await _claim(request, services, wanted.max, wanted.wait)
-    except Problem:
+    except (Problem, psycopg.Error) as error:
         # What was submitted is settled; its receipt must not be lost to why there is no more.
+        if not isinstance(error, Problem) and not is_unavailable(error):
+            raise
         claims = []
     return [render.assigned(claim) for claim in claims]
 
@@ -124,7 +128,11 @@ async def _claim(
     try:
         await asyncio.wait((claiming, watching), return_when=asyncio.FIRST_COMPLETED)
         if claiming.done():
-            return claiming.result()
+            claims = claiming.result()
+            if not watching.done():
+                return claims
+            # It went just as it was served.
+            services.matcher.return_claims(claims)
         raise ClientGone
     finally:
         claiming.cancel()

@@ -137,7 +137,7 @@ class Matcher:
         except asyncio.CancelledError:
             waiter.hung_up = True
             if answer.done() and not answer.cancelled() and answer.exception() is None:
-                self._return_later(answer.result())
+                self.return_claims(answer.result())
             raise
         finally:
             self._waiters.remove(waiter)
@@ -251,7 +251,7 @@ class Matcher:
             seekers[id(assignment.seeker)] = assignment.seeker
         for key, seeker in seekers.items():
             if not _waiter(seeker).resolve(claims[key]):
-                self._return_later(claims[key])
+                self.return_claims(claims[key])
         for suspended in result.suspended:
             until = rfc3339_or_none(suspended.until)
             _waiter(suspended.seeker).fail(
@@ -262,7 +262,8 @@ class Matcher:
             waiter.blocked = True
             self._blocked.add(waiter)
 
-    def _return_later(self, claims: Sequence[Claim]) -> None:
+    def return_claims(self, claims: Sequence[Claim]) -> None:
+        """Put tasks back soon whose caller went before it could be answered."""
         if claims:
             returning = asyncio.create_task(self._give_back(claims))
             self._returns.add(returning)
