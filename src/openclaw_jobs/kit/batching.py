@@ -66,6 +66,8 @@ class Coalescer(Generic[Item, Answer]):
             batch = [self._waiting.popleft() for _ in range(take)]
             try:
                 answers = await self._handle([item for item, _ in batch])
+                if len(answers) != len(batch):
+                    answers = [AssertionError("a batch is answered item by item")] * len(batch)
             except Exception as error:  # noqa: BLE001 - handed to every caller of the batch
                 answers = [error] * len(batch)
             except asyncio.CancelledError:
