@@ -18,7 +18,8 @@ from typing import Any, Final
 
 import structlog
 
-from openclaw_jobs.api import account, credits, operator, tasks, work, worker
+from openclaw_jobs.api import account, operator, tasks, work, worker
+from openclaw_jobs.api import credits as credit_routes
 from openclaw_jobs.api.application import Application, build_application
 from openclaw_jobs.api.authentication import DatabaseAuthenticator
 from openclaw_jobs.api.guards import Authenticator, FrontDoor
@@ -55,7 +56,7 @@ __all__ = [
 _log = structlog.get_logger(__name__)
 
 _STARTUP_WAIT_S: Final = 30.0
-_DOORS: Final = (tasks, account, credits, work, worker, operator)
+_DOORS: Final = (tasks, account, credit_routes, work, worker, operator)
 
 Loop = Callable[[asyncio.Event], Awaitable[None]]
 """A periodic job: runs until the event is set, then ends what it has begun and returns."""
@@ -305,4 +306,5 @@ async def _open_database(settings: Settings, dsn: str, *, single_use: bool) -> D
         statement_timeout_s=settings.db_statement_timeout_s,
         idle_in_transaction_timeout_s=settings.db_idle_in_transaction_timeout_s,
         prepare=settings.db_prepare,
+        direct_dsn=settings.database_direct_url,
     )

@@ -56,6 +56,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         environment: `OPENCLAW_ENV`.
         database_url: None starts the embedded PostgreSQL.
+        database_direct_url: The way past a proxy that pools transactions, for LISTEN.
         public_url: Where the site is reached from outside, without a trailing slash.
         stripe_prices: Stripe's price id for each pack that has one.
         trusted_proxies: Networks whose forwarding headers are believed.
@@ -67,6 +68,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     environment: Environment = "development"
     database_url: str | None = None
+    database_direct_url: str | None = None
     admin_token: str | None = None
     session_secret: str | None = None
     public_url: str | None = None
@@ -153,6 +155,7 @@ def _read(reader: "_Reader") -> dict[str, Any]:
     return {
         "environment": reader.choice("OPENCLAW_ENV", ("development", "production")),
         "database_url": reader.text("DATABASE_URL"),
+        "database_direct_url": reader.text("DATABASE_DIRECT_URL"),
         "admin_token": reader.text("ADMIN_TOKEN"),
         "session_secret": reader.text("SESSION_SECRET"),
         "public_url": reader.url("PUBLIC_URL"),
