@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from openclaw_jobs.db import Connection
+from openclaw_jobs.db.arrays import int_array, text_array
 from openclaw_jobs.payments.models import Earning, NewEarning
 
 
@@ -22,11 +23,11 @@ async def insert_earnings(
         (
             now,
             release_at,
-            [e.task_id for e in earnings],
-            [e.worker_id for e in earnings],
-            [e.gross_cents for e in earnings],
-            [e.commission_cents for e in earnings],
-            [e.rate_bp for e in earnings],
+            text_array([e.task_id for e in earnings]),
+            text_array([e.worker_id for e in earnings]),
+            int_array([e.gross_cents for e in earnings]),
+            int_array([e.commission_cents for e in earnings]),
+            int_array([e.rate_bp for e in earnings]),
         ),
     )
 
@@ -54,7 +55,7 @@ async def select_receipts(
 ) -> dict[str, tuple[int, datetime]]:
     """Net cents and release time by task."""
     cursor = await conn.execute(
-        "SELECT task_id, net_cents, release_at FROM earnings WHERE task_id = ANY(%s)",
-        (list(task_ids),),
+        "SELECT task_id, net_cents, release_at FROM earnings WHERE task_id = ANY(%s::text[])",
+        (text_array(task_ids),),
     )
     return {row[0]: (row[1], row[2]) for row in await cursor.fetchall()}

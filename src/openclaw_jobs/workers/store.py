@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from openclaw_jobs.db import Connection
+from openclaw_jobs.db.arrays import bytes_array, int_array, text_array
 from openclaw_jobs.workers.models import (
     Preferences,
     Profile,
@@ -66,8 +67,8 @@ async def select_by_token_hash(
     """Each worker whose token is among `hashes`."""
     cursor = await conn.execute(
         f"SELECT {_PREFERENCES}, token_hash, id, tier, standing, suspended_until"  # noqa: S608 - own columns
-        " FROM workers WHERE token_hash = ANY(%b)",
-        (list(hashes),),
+        " FROM workers WHERE token_hash = ANY(%s::bytea[])",
+        (bytes_array(hashes),),
     )
     return [
         (
@@ -175,12 +176,12 @@ async def add_stats(conn: Connection, changes: Sequence[StatsChange], today: dat
         FROM change c JOIN locked USING (worker_id) WHERE s.worker_id = c.worker_id
         """,
         (
-            [c.worker_id for c in changes],
-            [c.completed for c in changes],
-            [c.failed for c in changes],
-            [c.expired for c in changes],
-            [c.released for c in changes],
-            [c.earned_cents for c in changes],
+            text_array([c.worker_id for c in changes]),
+            int_array([c.completed for c in changes]),
+            int_array([c.failed for c in changes]),
+            int_array([c.expired for c in changes]),
+            int_array([c.released for c in changes]),
+            int_array([c.earned_cents for c in changes]),
             today,
             today,
             today,
@@ -200,7 +201,8 @@ async def add_credit(conn: Connection, worker_id: str, clawed_cents: int) -> Non
 async def clear_strikes(conn: Connection, worker_ids: Sequence[str]) -> None:
     """A task done ends a row of expiries; touches only workers that have strikes."""
     await conn.execute(
-        "UPDATE workers SET strikes = 0 WHERE id = ANY(%s) AND strikes > 0", (list(worker_ids),)
+        "UPDATE workers SET strikes = 0 WHERE id = ANY(%s::text[]) AND strikes > 0",
+        (text_array(worker_ids),),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from openclaw_jobs.db import Connection
+from openclaw_jobs.db.arrays import bytes_array, int_array, text_array
 from openclaw_jobs.dispatch.models import Candidate, Facts
 from openclaw_jobs.workers import Preferences, Schedule
 
@@ -58,7 +59,13 @@ async def select_by_category(
             ORDER BY t.queue_rank, t.id LIMIT %s FOR UPDATE OF t SKIP LOCKED
         ) AS c
         """,  # noqa: S608 - own column list
-        ([x[0] for x in lanes], [x[1] for x in lanes], [x[2] for x in lanes], min_tier, limit),
+        (
+            text_array([x[0] for x in lanes]),
+            int_array([x[1] for x in lanes]),
+            text_array([x[2] for x in lanes]),
+            min_tier,
+            limit,
+        ),
     )
     return [_candidate(row) for row in await cursor.fetchall()]
 
@@ -81,7 +88,7 @@ async def lock_workers(conn: Connection, worker_ids: Sequence[str]) -> list[str]
         SELECT id FROM unnest(%s::text[]) AS w (id)
         WHERE pg_try_advisory_xact_lock(%s, hashtext(id))
         """,
-        (list(worker_ids), _WORKER_LOCK_SPACE),
+        (text_array(worker_ids), _WORKER_LOCK_SPACE),
     )
     return [row[0] for row in await cursor.fetchall()]
 
@@ -94,9 +101,9 @@ async def select_facts(conn: Connection, worker_ids: Sequence[str], today: date)
             w.max_concurrent, w.daily_limit, w.schedule::text,
             (SELECT count(*) FROM leases l WHERE l.worker_id = w.id),
             CASE WHEN s.today = %s THEN s.today_completed ELSE 0 END
-        FROM workers w JOIN worker_stats s ON s.worker_id = w.id WHERE w.id = ANY(%s)
+        FROM workers w JOIN worker_stats s ON s.worker_id = w.id WHERE w.id = ANY(%s::text[])
         """,
-        (today, list(worker_ids)),
+        (today, text_array(worker_ids)),
     )
     return [
         Facts(
@@ -151,11 +158,11 @@ async def write_claims(
         FROM claimed c JOIN leased l ON l.task_id = c.id JOIN task_inputs i ON i.task_id = c.id
         """,
         (
-            [c[0] for c in claims],
-            [c[1] for c in claims],
-            [c[2] for c in claims],
-            [c[3] for c in claims],
-            [c[4] for c in claims],
+            text_array([c[0] for c in claims]),
+            text_array([c[1] for c in claims]),
+            bytes_array([c[2] for c in claims]),
+            int_array([c[3] for c in claims]),
+            int_array([c[4] for c in claims]),
             lease_seconds,
         ),
     )

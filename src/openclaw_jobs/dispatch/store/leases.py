@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from openclaw_jobs.db import Connection
+from openclaw_jobs.db.arrays import bytes_array, int_array, text_array
 from openclaw_jobs.dispatch.models import EndedLease, Lease, PastAttempt
 
 _LEASE = """t.id, l.worker_id, l.token_hash, l.attempt, l.rate_bp, l.earning_cents,
@@ -22,9 +23,9 @@ async def lock_leases(conn: Connection, task_ids: Sequence[str]) -> list[Lease]:
         f"""
         SELECT {_LEASE} FROM tasks t JOIN leases l ON l.task_id = t.id
         JOIN workers w ON w.id = l.worker_id
-        WHERE t.id = ANY(%s) AND t.status = 'claimed' ORDER BY t.id FOR UPDATE OF t
+        WHERE t.id = ANY(%s::text[]) AND t.status = 'claimed' ORDER BY t.id FOR UPDATE OF t
         """,  # noqa: S608 - own column list
-        (list(task_ids),),
+        (text_array(task_ids),),
     )
     return [_lease(row) for row in await cursor.fetchall()]
 
@@ -47,8 +48,8 @@ async def select_past_attempts(conn: Connection, task_ids: Sequence[str]) -> lis
     """How earlier leases of these tasks ended."""
     cursor = await conn.execute(
         "SELECT task_id, worker_id, token_hash, outcome FROM attempts"
-        " WHERE task_id = ANY(%s) ORDER BY attempt",
-        (list(task_ids),),
+        " WHERE task_id = ANY(%s::text[]) ORDER BY attempt",
+        (text_array(task_ids),),
     )
     return [PastAttempt(r[0], r[1], bytes(r[2]), r[3]) for r in await cursor.fetchall()]
 
@@ -70,10 +71,10 @@ async def end_leases(conn: Connection, ended: Sequence[EndedLease]) -> None:
         SELECT * FROM gone
         """,
         (
-            [e.lease.task_id for e in ended],
-            [e.outcome for e in ended],
-            [e.error for e in ended],
-            [e.usage for e in ended],
+            text_array([e.lease.task_id for e in ended]),
+            text_array([e.outcome for e in ended]),
+            text_array([e.error for e in ended]),
+            text_array([e.usage for e in ended]),
         ),
     )
 
@@ -90,7 +91,7 @@ async def complete_tasks(conn: Connection, task_ids: Sequence[str], results: Seq
         UPDATE tasks t SET status = 'completed', completed_at = now()
         FROM done d WHERE t.id = d.task_id COLLATE "C" AND t.status = 'claimed'
         """,
-        (list(task_ids), list(results)),
+        (text_array(task_ids), text_array(results)),
     )
 
 
@@ -103,7 +104,7 @@ async def requeue_tasks(conn: Connection, task_ids: Sequence[str], failures: Seq
         FROM unnest(%s::text[], %s::int[]) AS d (task_id, failures)
         WHERE t.id = d.task_id COLLATE "C" AND t.status = 'claimed'
         """,
-        (list(task_ids), list(failures)),
+        (text_array(task_ids), int_array(failures)),
     )
 
 
@@ -113,9 +114,9 @@ async def fail_tasks(conn: Connection, task_ids: Sequence[str]) -> None:
         """
         UPDATE tasks t SET status = 'failed', worker_id = NULL, completed_at = now(),
             failures = t.failures + 1
-        WHERE t.id = ANY(%s) AND t.status = 'claimed'
+        WHERE t.id = ANY(%s::text[]) AND t.status = 'claimed'
         """,
-        (list(task_ids),),
+        (text_array(task_ids),),
     )
 
 
@@ -144,7 +145,7 @@ async def undo_claims(
         FROM gone WHERE t.id = gone.task_id AND t.status = 'claimed'
         RETURNING t.category, t.buyer_id, t.id
         """,
-        (list(task_ids), list(token_hashes)),
+        (text_array(task_ids), bytes_array(token_hashes)),
     )
     return [(row[0], row[1], row[2]) for row in await cursor.fetchall()]
 
