@@ -1,7 +1,7 @@
 """The Litestar application under the JSON door, with everything in its place but the routes."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from openclaw_jobs.api.openapi import openapi_config
 from openclaw_jobs.api.problems import EXCEPTION_HANDLERS
 from openclaw_jobs.api.request import ApiRequest
 from openclaw_jobs.kit.errors import Problem, not_found
+from openclaw_jobs.market.unit import Replay
 
 __all__ = ["Application", "build_application"]
 
@@ -29,11 +30,14 @@ class Application(Litestar):
     Attributes:
         door: What lets requests in.
         body_plans: What each route expects as its body; filled as routes are first called.
+        refuse_once: Stores the refusal of a body that came with an `Idempotency-Key`, and raises
+            it or what that key was answered with before; None where nothing is stored.
     """
 
     def __init__(self, *, door: FrontDoor, **arguments: Any) -> None:  # noqa: ANN401 - Litestar's
         self.door = door
         self.body_plans: dict[Any, Any] = {}
+        self.refuse_once: Callable[[Replay[None], Problem], Awaitable[None]] | None = None
         self._access_log = access_log()
         super().__init__(**arguments)
 

@@ -9,7 +9,7 @@ from openclaw_jobs.api import schemas
 from openclaw_jobs.dispatch import Claim
 from openclaw_jobs.economy import ConfigEntry
 from openclaw_jobs.kit.timefmt import rfc3339, rfc3339_or_none
-from openclaw_jobs.market.post_task import PostedTask
+from openclaw_jobs.market.post_task import PostedTask, Quote
 from openclaw_jobs.market.read_tasks import QueuePlace
 from openclaw_jobs.market.submit_work import Answer
 from openclaw_jobs.market.submit_work import Receipt as MarketReceipt
@@ -30,6 +30,16 @@ def posted_task(posted: PostedTask) -> schemas.PostedTask:
         price_cents=posted.price_cents,
         balance_cents=posted.balance_cents,
         created_at=rfc3339(posted.created_at),
+    )
+
+
+def task_quote(quote: Quote) -> schemas.TaskQuote:
+    """What a task would cost."""
+    return schemas.TaskQuote(
+        dry_run=True,
+        category=quote.category,
+        price_cents=quote.price_cents,
+        balance_cents=quote.balance_cents,
     )
 
 

@@ -177,9 +177,11 @@ class ApiRequest(Request[Any, Any, State]):
         """
         decoder = _plan(self).decoder
         body = await self.body()
-        if decoder is None:
-            decoder = _ANYTHING
-        return decode_strictly(decoder, body)
+        try:
+            return decode_strictly(decoder or _ANYTHING, body)
+        except Problem as problem:
+            await self._remember(problem)
+            raise
 
     async def refuse_unexpected_body(self) -> None:
         """Refuse a body on a route that takes none; an empty object counts as none.
@@ -194,7 +196,16 @@ class ApiRequest(Request[Any, Any, State]):
         if body and body.strip() != b"{}":
             if _is_empty_object(body):
                 return
-            raise Problem("validation_failed", "This call takes no body, or {}.")
+            problem = Problem("validation_failed", "This call takes no body, or {}.")
+            await self._remember(problem)
+            raise problem
+
+    async def _remember(self, problem: Problem) -> None:
+        """Keep the refusal of a body as this request's answer, if it is to have only one."""
+        application: Any = self.scope["litestar_app"]
+        replay: Replay[None] | None = self.replay(lambda _: None)
+        if replay is not None and application.refuse_once is not None:
+            await application.refuse_once(replay, problem)
 
 
 _ANYTHING: Final = msgspec.json.Decoder(Any)

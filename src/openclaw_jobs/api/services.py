@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from litestar import Litestar
-
+from openclaw_jobs.api.application import Application
 from openclaw_jobs.api.request import ApiRequest
 from openclaw_jobs.dispatch import Matcher
 from openclaw_jobs.kit.batching import Coalescer
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.submit_work import Answer, Submission, submit_work
+from openclaw_jobs.market.unit import refuse_once
 
 _STATE_KEY: Final = "services"
 _MAX_GROUP: Final = 100
@@ -55,6 +55,7 @@ def services_of(request: ApiRequest) -> Services:
     return services
 
 
-def attach(app: Litestar, services: Services) -> None:
-    """Have `services_of` find `services`."""
+def attach(app: Application, services: Services) -> None:
+    """Have `services_of` find `services`, and refused bodies be remembered."""
     app.state[_STATE_KEY] = services
+    app.refuse_once = partial(refuse_once, services.market)

@@ -47,11 +47,8 @@ async def post_one(
         metadata=data.metadata,
     )
     if data.dry_run:
-        quote = await quote_task(market, order)
-        return Response(
-            schemas.TaskQuote(True, quote.category, quote.price_cents, quote.balance_cents),  # noqa: FBT003 - says that it is a dry run
-            status_code=200,
-        )
+        quote = await quote_task(market, order, request.replay(render.task_quote))
+        return Response(render.task_quote(quote), status_code=200)
     posted = await post_task(market, order, request.replay(render.posted_task, status=201))
     return Response(render.posted_task(posted))
 

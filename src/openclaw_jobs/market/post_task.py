@@ -90,17 +90,20 @@ def _split(price: int, balances: dict[Account, int]) -> Split:
     return split
 
 
-async def quote_task(market: Market, order: TaskOrder) -> Quote:
-    """What `post_task` would charge now; nothing is charged or kept.
+async def quote_task(market: Market, order: TaskOrder, replay: Replay[Quote] | None) -> Quote:
+    """What `post_task` would charge now; nothing is charged.
 
     Raises:
         Problem: What `post_task` would raise.
     """
-    price = _price(market, order)
-    async with market.db.read() as conn:
-        balances = await ledger.balances(conn, order.buyer_id)
-    _split(price, balances)
-    return Quote(order.category, price, ledger.spendable_cents(balances))
+
+    async def effect(unit: Unit) -> Quote:
+        price = _price(market, order)
+        balances = await ledger.balances(unit.conn, order.buyer_id)
+        _split(price, balances)
+        return Quote(order.category, price, ledger.spendable_cents(balances))
+
+    return await run(market, effect, replay)
 
 
 async def post_task(

@@ -113,6 +113,20 @@ async def run(
     return cast("T", value)
 
 
+async def refuse_once(market: Market, replay: Replay[None], problem: Problem) -> None:
+    """Store the refusal of a request that no effect was tried for, and raise it.
+
+    Raises:
+        Replayed: The request was answered before.
+        Problem: `problem`, `idempotency_conflict` or `idempotency_in_progress`.
+    """
+
+    async def effect(_: Unit) -> None:
+        raise problem
+
+    await run(market, effect, replay)
+
+
 async def _first_time(conn: Connection, key: ReplayKey) -> None:
     if not await store.lock_replay(conn, key):
         raise Problem(
