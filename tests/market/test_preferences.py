@@ -93,10 +93,10 @@ BAD_SCHEDULES: list[Json] = [
 async def test_bad_profiles(node: Node, subtests: pytest.Subtests) -> None:
     worker = await node.worker()
     before = await worker.ok("GET", "/api/worker/me")
-    bad = [
+    bad: list[Json] = [
         *({"preferences": each} for each in BAD_PREFERENCES),
         *({"schedule": each} for each in BAD_SCHEDULES),
-        *({"name": each} for each in (5, "x" * 101, "\x00", [])),
+        *({"name": name} for name in (5, "x" * 101, "\x00", [1])),
         *({"capabilities": each} for each in ("web", [1], [""], ["x"] * 51)),
         {"tier": "gold"},
         {"status": "active"},
@@ -249,7 +249,8 @@ async def test_the_earnings_statement(node: Node) -> None:
         await complete(worker, await claim(worker))
 
     whole = await worker.ok("GET", "/api/worker/earnings")
-    pages, cursor = [], ""
+    pages: list[Json] = []
+    cursor = ""
     while not pages or cursor:
         more = {"cursor": cursor} if cursor else {}
         page = (await worker.get("/api/worker/earnings", limit=2, **more)).json()

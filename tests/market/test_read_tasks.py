@@ -138,7 +138,8 @@ async def test_the_list_is_paged_newest_first(node: Node) -> None:
     await post(other)
 
     async def walk(**params: object) -> list[list[str]]:
-        pages, cursor = [], None
+        pages: list[list[str]] = []
+        cursor = None
         while cursor or not pages:
             more = params | ({"cursor": cursor} if cursor else {})
             page = (await buyer.get("/api/tasks", **more)).json()
