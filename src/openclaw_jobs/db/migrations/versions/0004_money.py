@@ -100,14 +100,26 @@ def _deposits() -> None:
                                 CHECK (refunded_cents BETWEEN 0 AND cents),
             clawed_bonus_cents  bigint NOT NULL DEFAULT 0
                                 CHECK (clawed_bonus_cents BETWEEN 0 AND bonus_cents),
+            -- The Idempotency-Key that it was asked for with: a second try of the same request finds
+            -- it, whether or not an answer to the first was ever given.
+            request_key         text COLLATE "C",
+            -- When to ask Stripe next what it kept; NULL when that is known, or given up.
+            fee_due_at          timestamptz,
+            fee_attempts        int NOT NULL DEFAULT 0 CHECK (fee_attempts >= 0),
             created_at          timestamptz NOT NULL DEFAULT now(),
             paid_at             timestamptz,
+            CONSTRAINT fee_of_paid_only CHECK
+                (status = 'paid' OR num_nonnulls(fee_cents, fee_due_at) = 0),
             CONSTRAINT open_has_session CHECK (status = 'creating' OR session_id IS NOT NULL
                 OR status = 'failed'),
             CONSTRAINT paid_has_time CHECK ((status = 'paid') = (paid_at IS NOT NULL)),
             CONSTRAINT only_paid_is_refunded CHECK (status = 'paid' OR refunded_cents = 0)
         );
         CREATE INDEX deposits_buyer ON deposits (buyer_id, id);
+        CREATE UNIQUE INDEX deposits_request ON deposits (buyer_id, request_key)
+            WHERE request_key IS NOT NULL;
+        CREATE INDEX deposits_fee_due ON deposits (fee_due_at) WHERE fee_due_at IS NOT NULL;
+        CREATE INDEX deposits_unborn ON deposits (created_at) WHERE status = 'creating';
 
         -- What a provider told us: stored once as it came, worked later, kept.
         CREATE TABLE webhook_events (
@@ -142,6 +154,7 @@ def _deposits() -> None:
             closed_at   timestamptz,
             CONSTRAINT closed_has_time CHECK ((status = 'open') = (closed_at IS NULL))
         );
+        CREATE INDEX disputes_buyer ON disputes (buyer_id, opened_at);
     """)
 
 
