@@ -17,6 +17,7 @@ from rich.table import Table
 
 from openclaw_jobs import __version__
 from openclaw_jobs.client import cli as client_cli
+from openclaw_jobs.demo import cli as demo_cli
 
 if TYPE_CHECKING:
     from openclaw_jobs.market.context import Market
@@ -48,6 +49,7 @@ app.add_typer(buyer_app, name="buyer")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(config_app, name="config")
 client_cli.register(app)
+demo_cli.register(app)
 
 DataDir = Annotated[
     Path,

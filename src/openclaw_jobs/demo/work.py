@@ -14,10 +14,17 @@ import msgspec
 
 from openclaw_jobs.client import Message
 
-__all__ = ["PYTHON", "TASKS", "TEXT", "DemoTask"]
+__all__ = ["BASE_CENTS", "GRANTED_CENTS", "PYTHON", "TASKS", "TEXT", "DemoTask"]
 
 TEXT: Final = "text"
 PYTHON: Final = "python"
+
+GRANTED_CENTS: Final = 500
+"""What the buyer is granted."""
+
+BASE_CENTS: Final = {TEXT: 12, PYTHON: 25}
+"""What the operator of the demo asks for the two categories, before the text's length."""
+
 _LAST_BOTTLES: Final = 60
 _PRIME_LIMIT: Final = 30_000
 _CENTURY: Final = range(2001, 2101)
