@@ -226,6 +226,7 @@ def _payouts() -> None:
                 (status IN ('paid', 'failed', 'rejected', 'returned')) = (ended_at IS NOT NULL))
         );
         CREATE INDEX payouts_worker ON payouts (worker_id, id);
+        CREATE INDEX payouts_status ON payouts (status, id);
         CREATE INDEX payouts_due ON payouts (next_check_at)
             WHERE status IN ('approved', 'submitting', 'submitted', 'unknown');
         CREATE INDEX payouts_waiting ON payouts (created_at) WHERE status = 'pending';
@@ -240,6 +241,7 @@ def _payouts() -> None:
             reference     text COLLATE "C",
             signed        bytea,
             valid_until   bigint,
+            prepared_at   timestamptz,
             status        text NOT NULL DEFAULT 'started'
                           CHECK (status IN ('started', 'sent', 'paid', 'failed')),
             error         text,
@@ -247,7 +249,8 @@ def _payouts() -> None:
             ended_at      timestamptz,
             PRIMARY KEY (payout_id, attempt),
             CONSTRAINT ended_has_time CHECK
-                ((status IN ('paid', 'failed')) = (ended_at IS NOT NULL))
+                ((status IN ('paid', 'failed')) = (ended_at IS NOT NULL)),
+            CONSTRAINT signed_is_prepared CHECK (signed IS NULL OR prepared_at IS NOT NULL)
         );
         CREATE UNIQUE INDEX one_live_attempt ON payout_attempts (payout_id)
             WHERE status IN ('started', 'sent', 'paid');
