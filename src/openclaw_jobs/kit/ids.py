@@ -5,8 +5,10 @@ in Crockford's base 32, so ids of one type sort by the time they were made.
 """
 
 import re
+import uuid
 from typing import Literal
 
+import uuid_utils
 from typeid import TypeID
 
 IdPrefix = Literal["task", "wrk", "byr", "usr", "key", "pay", "dep", "txn", "req", "aud"]
@@ -17,6 +19,11 @@ _ID = re.compile(r"([a-z]{3,4})_[0-7][0-9a-hjkmnp-tv-z]{25}", re.ASCII)
 def new_id(prefix: IdPrefix) -> str:
     """Make a new id of the type that `prefix` names."""
     return str(TypeID(prefix))
+
+
+def typed_id(prefix: IdPrefix, value: uuid.UUID) -> str:
+    """The id of this type that stands for a UUID kept without its type."""
+    return str(TypeID.from_uuid(uuid_utils.UUID(bytes=value.bytes), prefix))
 
 
 def is_id(prefix: IdPrefix, value: str) -> bool:

@@ -6,13 +6,19 @@ the whole. What makes it safe is in the database (revision 0001), not here.
 """
 
 from openclaw_jobs.ledger.models import (
+    ASSETS,
     BUYER_ACCOUNTS,
+    EXPENSES,
+    LIABILITIES,
+    RECEIVABLES,
     WORKER_ACCOUNTS,
     Account,
     DuplicateTransfer,
     InsufficientFunds,
     LedgerError,
     Line,
+    Position,
+    Posting,
     Proof,
     Rail,
     RefundReason,
@@ -40,6 +46,8 @@ from openclaw_jobs.ledger.money_rules import (
     withdrawal,
 )
 from openclaw_jobs.ledger.rules import (
+    accounts_of,
+    balance_cents,
     commission_cents,
     operator_grant,
     refund,
@@ -60,13 +68,19 @@ from openclaw_jobs.ledger.service import (
 from openclaw_jobs.ledger.store import refusal
 
 __all__ = [
+    "ASSETS",
     "BUYER_ACCOUNTS",
+    "EXPENSES",
+    "LIABILITIES",
+    "RECEIVABLES",
     "WORKER_ACCOUNTS",
     "Account",
     "DuplicateTransfer",
     "InsufficientFunds",
     "LedgerError",
     "Line",
+    "Position",
+    "Posting",
     "Proof",
     "Rail",
     "RefundReason",
@@ -74,6 +88,8 @@ __all__ = [
     "Transfer",
     "TransferKind",
     "UnknownAccount",
+    "accounts_of",
+    "balance_cents",
     "balances",
     "bonus_clawback",
     "card_refund",

@@ -1,8 +1,10 @@
 """The chart of accounts, transfers and their lines, and how the ledger refuses."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Final, Literal
+from uuid import UUID
 
 import msgspec
 
@@ -83,6 +85,9 @@ LIABILITIES: Final = frozenset(
     }
 )
 """What the platform owes; none may fall below zero. What is neither is profit and loss."""
+
+EXPENSES: Final = frozenset(account for account in Account if account.startswith("expense:"))
+"""What running the platform costs."""
 
 OWNER_PREFIXES: Final[Mapping[Account, str]] = {
     Account.BUYER_PAID: "byr",
@@ -181,6 +186,40 @@ class Split(msgspec.Struct, frozen=True, gc=False):
 
     promo_cents: int
     paid_cents: int
+
+
+class Position(msgspec.Struct, frozen=True, order=True):
+    """A place among all postings, which are in the order of their transfers' time.
+
+    Attributes:
+        at: A transfer's time.
+        transfer_id: Parts transfers of the same time.
+        line: A line of it; the place is just before it.
+    """
+
+    at: datetime
+    transfer_id: UUID = UUID(int=0)
+    line: int = 0
+
+
+class Posting(msgspec.Struct, frozen=True):
+    """A posting with what its transfer says of it.
+
+    Attributes:
+        position: Where it stands.
+        kind: Which fact it is of.
+        key: The fact's own name.
+        account: Where the money stands.
+        amount_cents: A debit is positive, a credit is negative.
+        counter_accounts: The accounts on the other side of its transfer.
+    """
+
+    position: Position
+    kind: TransferKind
+    key: str
+    account: Account
+    amount_cents: int
+    counter_accounts: tuple[Account, ...]
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):

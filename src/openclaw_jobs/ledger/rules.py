@@ -9,6 +9,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from openclaw_jobs.ledger.models import (
+    ASSETS,
+    BUYER_ACCOUNTS,
+    EXPENSES,
+    OWNER_PREFIXES,
+    WORKER_ACCOUNTS,
     Account,
     Line,
     RefundReason,
@@ -45,6 +50,30 @@ def is_plain(text: str) -> bool:
     quotes in an array literal of PostgreSQL.
     """
     return _PLAIN.fullmatch(text) is not None and text.lower() != "null"
+
+
+def balance_cents(account: Account, posted_cents: int) -> int:
+    """What postings of this sum make an account hold, as its own kind counts.
+
+    Assets and expenses grow by debits, everything else by credits.
+    """
+    return posted_cents if account in ASSETS or account in EXPENSES else -posted_cents
+
+
+def accounts_of(name: str) -> tuple[Account, ...]:
+    """The accounts that a statement of `name` shows; none if it names no account.
+
+    Args:
+        name: A buyer's or worker's id, or an account that belongs to nobody, such as `stripe`.
+    """
+    prefix, _, rest = name.partition("_")
+    if rest and prefix in {"byr", "wrk"}:
+        return tuple(
+            account
+            for account, owner in OWNER_PREFIXES.items()
+            if owner == prefix and account in BUYER_ACCOUNTS + WORKER_ACCOUNTS
+        )
+    return tuple(a for a in Account if a == name and a not in OWNER_PREFIXES)
 
 
 def commission_cents(price_cents: int, rate_bp: int) -> int:
