@@ -215,7 +215,9 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.bind(address)
         listener.listen(_BACKLOG)
         listener.setblocking(False)  # noqa: FBT003 - the socket module's own signature
-    except BaseException:
+    except BaseException as error:
         listener.close()
+        if isinstance(error, OSError):
+            raise OSError(error.errno, f"{error.strerror}: {host} port {port}") from error
         raise
     return listener
