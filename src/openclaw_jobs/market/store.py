@@ -79,6 +79,19 @@ async def plan_for_whole_tables(conn: Connection) -> None:
     )
 
 
+async def plan_by_index(conn: Connection) -> None:
+    """Take it back, for what is read row by row in order."""
+    await conn.execute(
+        "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off;"
+        " SET LOCAL enable_mergejoin = off; SET LOCAL enable_sort = off"
+    )
+
+
+async def begin_snapshot(conn: Connection) -> None:
+    """Have a transaction that has only begun read one state of the database, and write nothing."""
+    await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+
 async def select_violations(conn: Connection, limit: int) -> list[str]:
     """Where tasks, earnings and lifetime sums disagree with the ledger's postings."""
     cursor = await conn.execute(
