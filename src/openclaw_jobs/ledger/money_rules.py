@@ -213,11 +213,19 @@ def rail_top_up(ref: str, rail: Rail, cents: int, *, actor: str) -> Transfer | N
     )
 
 
-def withdrawal(payout: str, worker: str, cents: int) -> Transfer | None:
-    """A worker asks for available earnings; they wait in the payout."""
+def withdrawal(payout: str, worker: str, cents: int, attempt: int = 1) -> Transfer | None:
+    """A worker's available earnings are set aside for a payout.
+
+    Args:
+        payout: The payout.
+        worker: Whose earnings.
+        cents: How much.
+        attempt: Which attempt at paying it is for; a failed one gives the money back, so that
+            another sets it aside anew.
+    """
     not_negative(cents=cents)
     return transfer(
-        f"withdrawal:{payout}",
+        _of_attempt("withdrawal", payout, attempt),
         "withdrawal",
         Line(_AVAILABLE, worker, cents),
         Line(_PAYOUT, payout, -cents),
@@ -246,23 +254,52 @@ def payout_fee(payout: str, rail: Rail, fee_cents: int) -> Transfer | None:
     )
 
 
-def payout_back(payout: str, worker: str, cents: int, *, rejected: bool) -> Transfer | None:
-    """A payout that was rejected or failed is the worker's available money again."""
-    not_negative(cents=cents)
+def payout_back(
+    payout: str,
+    worker: str,
+    cents: int,
+    *,
+    rejected: bool,
+    repaid_cents: int = 0,
+    attempt: int = 1,
+) -> Transfer | None:
+    """A payout that was rejected or failed is the worker's available money again.
+
+    Args:
+        payout: The payout.
+        worker: Whose money it is.
+        cents: All of the payout.
+        rejected: By an operator; else the rail did not pay.
+        repaid_cents: How much of it repays what the worker owes.
+        attempt: Which attempt it was set aside for, as in `withdrawal`.
+    """
+    not_negative(cents=cents, repaid_cents=repaid_cents)
     return transfer(
-        f"payout_back:{payout}",
+        _of_attempt("payout_back", payout, attempt),
         "payout_rejected" if rejected else "payout_failed",
         Line(_PAYOUT, payout, cents),
-        Line(_AVAILABLE, worker, -cents),
+        Line(_WORKER_OWES, worker, -repaid_cents),
+        Line(_AVAILABLE, worker, repaid_cents - cents),
     )
 
 
-def payout_returned(payout: str, rail: Rail, worker: str, cents: int) -> Transfer | None:
-    """A payout that was paid came back, unclaimed say; it is the worker's available money again."""
-    not_negative(cents=cents)
+def payout_returned(
+    payout: str, rail: Rail, worker: str, cents: int, repaid_cents: int = 0
+) -> Transfer | None:
+    """A payout that was paid came back, unclaimed say; it is the worker's available money again.
+
+    `repaid_cents` of it repays what the worker owes.
+    """
+    not_negative(cents=cents, repaid_cents=repaid_cents)
     return transfer(
         f"payout_returned:{payout}",
         "payout_returned",
         Line(rail, None, cents),
-        Line(_AVAILABLE, worker, -cents),
+        Line(_WORKER_OWES, worker, -repaid_cents),
+        Line(_AVAILABLE, worker, repaid_cents - cents),
     )
+
+
+def _of_attempt(fact: str, payout: str, attempt: int) -> str:
+    """The key of a fact that may happen once an attempt; the first has none of its own."""
+    return f"{fact}:{payout}" if attempt <= 1 else f"{fact}:{payout}:{attempt}"
