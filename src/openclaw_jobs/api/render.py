@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from openclaw_jobs.api import schemas
 from openclaw_jobs.dispatch import Claim
@@ -85,22 +85,29 @@ def assigned(claim: Claim) -> schemas.Assigned:
     )
 
 
-def receipt(found: MarketReceipt) -> schemas.Receipt:
-    """What an accepted submission earned."""
+def receipt(found: MarketReceipt, tasks: list[schemas.Assigned] | UnsetType) -> schemas.Receipt:
+    """What an accepted submission earned, and the next tasks if it asked for them."""
     return schemas.Receipt(
         task_id=found.task_id,
         accepted=True,
         earned_cents=found.earned_cents,
         frozen_until=rfc3339_or_none(found.frozen_until),
         duplicate=True if found.duplicate else UNSET,
+        tasks=tasks,
     )
 
 
-def receipt_or_refusal(task_id: str, answer: Answer) -> schemas.Receipt | schemas.RefusedSubmission:
+def submission_answer(task_id: str, answer: Answer) -> schemas.SubmissionAnswer:
     """The answer to one of several submissions."""
     if isinstance(answer, MarketReceipt):
-        return receipt(answer)
-    return schemas.RefusedSubmission(
+        return schemas.SubmissionAnswer(
+            task_id=answer.task_id,
+            accepted=True,
+            earned_cents=answer.earned_cents,
+            frozen_until=rfc3339_or_none(answer.frozen_until),
+            duplicate=True if answer.duplicate else UNSET,
+        )
+    return schemas.SubmissionAnswer(
         task_id=task_id,
         accepted=False,
         status=answer.status,

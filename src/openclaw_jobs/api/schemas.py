@@ -157,9 +157,9 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     category: str
     price_cents: int
-    prompt: str | UnsetType
-    messages: msgspec.Raw | UnsetType
-    metadata: msgspec.Raw | UnsetType
+    prompt: str | UnsetType = UNSET
+    messages: msgspec.Raw | UnsetType = UNSET
+    metadata: msgspec.Raw | UnsetType = UNSET
     result: str | None
     progress: str | None
     created_at: str
@@ -241,7 +241,7 @@ class Assigned(msgspec.Struct, frozen=True, kw_only=True):
     lease_seconds: int
     category: str
     messages: msgspec.Raw
-    prompt: str | UnsetType
+    prompt: str | UnsetType = UNSET
     earning_cents: int
     attempt: int
 
@@ -265,20 +265,26 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     tasks: list[Assigned] | UnsetType = UNSET
 
 
-class RefusedSubmission(msgspec.Struct, frozen=True):
-    """Why one of several submissions was refused."""
+class SubmissionAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to one of several submissions: a receipt, or why it was refused.
+
+    One struct with absent fields, since no description can be made of a union of two.
+    """
 
     task_id: str
     accepted: bool
-    status: int
-    code: str
-    detail: str
+    earned_cents: int | UnsetType = UNSET
+    frozen_until: str | UnsetType | None = UNSET
+    duplicate: bool | UnsetType = UNSET
+    status: int | UnsetType = UNSET
+    code: str | UnsetType = UNSET
+    detail: str | UnsetType = UNSET
 
 
 class ReceiptList(msgspec.Struct, frozen=True, kw_only=True):
     """An answer for each submission, in order."""
 
-    receipts: list[Receipt | RefusedSubmission]
+    receipts: list[SubmissionAnswer]
     tasks: list[Assigned] | UnsetType = UNSET
 
 

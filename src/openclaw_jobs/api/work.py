@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import psycopg
 from litestar import Response, get, post
 from litestar.params import JSONBody, QueryParameter
-from msgspec import UNSET, UnsetType, json, structs
+from msgspec import UNSET, UnsetType, json
 
 from openclaw_jobs.api import render, schemas
 from openclaw_jobs.api.guards import route_options
@@ -79,17 +79,17 @@ async def submit(
     items = _items(data)
     submissions = [_submission(request.worker.worker_id, item) for item in items]
     answers = await _answers(services, submissions)
-    single = isinstance(data.submissions, UnsetType)
-    if single and isinstance(answers[0], Problem):
-        raise answers[0]
+    only = answers[0] if isinstance(data.submissions, UnsetType) else None
+    if isinstance(only, Problem):
+        raise only
     services.matcher.unblock(frozenset((request.worker.worker_id,)))
     tasks = await _next_tasks(request, services, data.next)
+    if only is not None:
+        return render.receipt(only, tasks)
     receipts = [
-        render.receipt_or_refusal(item.task_id, answer)
+        render.submission_answer(item.task_id, answer)
         for item, answer in zip(items, answers, strict=True)
     ]
-    if single and isinstance(receipts[0], schemas.Receipt):
-        return structs.replace(receipts[0], tasks=tasks)
     return schemas.ReceiptList(receipts=receipts, tasks=tasks)
 
 
