@@ -12,6 +12,8 @@ from typing import Any, TypeAlias
 import httpx
 import uvicorn
 
+from openclaw_jobs.api.application import Application
+from openclaw_jobs.api.limits import RateLimiter
 from openclaw_jobs.api.server import BoundedProtocol
 from openclaw_jobs.api.services import Services
 from openclaw_jobs.app import Runtime, compose, create_app, open_runtime, prepare_database
@@ -91,9 +93,12 @@ async def _check_contract(answer: httpx.Response) -> None:
 class Node:
     """A running marketplace."""
 
-    def __init__(self, runtime: Runtime, services: Services, address: str) -> None:
+    def __init__(
+        self, runtime: Runtime, services: Services, app: Application, address: str
+    ) -> None:
         self.runtime = runtime
         self.services = services
+        self.app = app
         self.address = address
         self._open: list[httpx.AsyncClient] = []
 
@@ -132,6 +137,10 @@ class Node:
 
     async def configure(self, key: str, **fields: Json) -> None:
         await change_config(self.market, key, fields, None, "test")
+
+    def forget_calls(self) -> None:
+        """Let every limit begin anew."""
+        self.app.door.limiter = RateLimiter()
 
     async def prove(self) -> None:
         """The ledger adds up, and agrees with tasks and earnings."""
@@ -197,8 +206,9 @@ async def running_node(
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
     async with open_runtime(chosen, dsn) as runtime:
         parts = compose(runtime)
+        app = create_app(runtime, parts)
         config = uvicorn.Config(
-            create_app(runtime, parts),
+            app,
             log_config=None,
             access_log=False,
             lifespan="on",
@@ -210,7 +220,7 @@ async def running_node(
         tasks = [asyncio.ensure_future(loop(stop)) for loop in loops]
         # The listener accepts from now on; requests wait until the server has started.
         serving = asyncio.create_task(server.serve(sockets=[listener]))
-        node = Node(runtime, parts.services, address)
+        node = Node(runtime, parts.services, app, address)
         try:
             await node.configure("rate_limits", **dict.fromkeys(LIMITS, UNLIMITED))
             yield node
