@@ -22,13 +22,14 @@ from openclaw_jobs.api import account, operator, tasks, work, worker
 from openclaw_jobs.api import credits as credit_routes
 from openclaw_jobs.api.application import Application, build_application
 from openclaw_jobs.api.authentication import DatabaseAuthenticator
+from openclaw_jobs.api.deposits import deposit_routes
 from openclaw_jobs.api.guards import Authenticator, FrontDoor
 from openclaw_jobs.api.health import health_router
 from openclaw_jobs.api.limits import AddressBook, RateLimiter
 from openclaw_jobs.api.server import serve_http
 from openclaw_jobs.api.services import Services, attach, open_services
 from openclaw_jobs.api.streams import streams_router
-from openclaw_jobs.background import market_jobs, node_job, repeat
+from openclaw_jobs.background import deposit_jobs, market_jobs, node_job, repeat
 from openclaw_jobs.db import Database
 from openclaw_jobs.db.migrate import migrate
 from openclaw_jobs.dispatch import Matcher
@@ -39,6 +40,7 @@ from openclaw_jobs.kit.clock import Clock, SystemClock
 from openclaw_jobs.market.claim_tasks import any_queued, claim_tasks, give_back
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.report_node import forget_node
+from openclaw_jobs.payments.deposits import DepositDesk, open_desk
 from openclaw_jobs.settings import IDEMPOTENCY_RETENTION_HOURS, Settings
 
 __all__ = [
@@ -69,12 +71,14 @@ class Runtime:
     Attributes:
         settings: Its environment.
         market: What the use cases work with.
+        desk: Where deposits are taken.
         node_id: What this process is called among the running ones.
         draining: Set when the process is about to stop.
     """
 
     settings: Settings
     market: Market
+    desk: DepositDesk
     node_id: str
     draining: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -130,6 +134,7 @@ def compose(runtime: Runtime) -> Parts:
         replays_for=timedelta(hours=IDEMPOTENCY_RETENTION_HOURS),
         events_for=timedelta(hours=runtime.settings.events_retention_hours),
     )
+    jobs += deposit_jobs(market, runtime.desk)
     return Parts(
         authenticator=DatabaseAuthenticator(market),
         services=open_services(market, matcher),
@@ -137,6 +142,7 @@ def compose(runtime: Runtime) -> Parts:
             health_router(market.db),
             streams_router(market.db, market.bus),
             *(handler for door in _DOORS for handler in door.HANDLERS),
+            *deposit_routes(market, runtime.desk),
         ],
         drain=drain,
         web_loops=[match, report],
@@ -200,13 +206,23 @@ async def open_runtime(
 ) -> AsyncIterator[Runtime]:
     """Open the parts of a process that stays; raises as `open_market` does."""
     node_id = settings.node_id or f"node-{secrets.token_hex(6)}"
-    async with open_market(settings, dsn, clock=clock) as market:
+    async with open_market(settings, dsn, clock=clock) as market, _desk(settings) as desk:
         notifier = Notifier(market.db, market.bus, node_id=node_id, rng=market.rng)
         await notifier.start(wait_s=_STARTUP_WAIT_S)
         try:
-            yield Runtime(settings=settings, market=market, node_id=node_id)
+            yield Runtime(settings=settings, market=market, desk=desk, node_id=node_id)
         finally:
             await notifier.stop()
+
+
+def _desk(settings: Settings) -> contextlib.AbstractAsyncContextManager[DepositDesk]:
+    return open_desk(
+        secret_key=settings.stripe_secret_key,
+        webhook_secret=settings.stripe_webhook_secret,
+        api_base=settings.stripe_api_base,
+        prices=settings.stripe_prices,
+        public_url=settings.public_url,
+    )
 
 
 def create_app(runtime: Runtime, parts: Parts) -> Application:

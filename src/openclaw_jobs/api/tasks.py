@@ -29,7 +29,9 @@ _TAGS: Final = ["Buyer"]
     operation_id="postTask",
     security=_BUYER,
     tags=_TAGS,
-    responses=problem_responses("insufficient_balance", "limit_exceeded", "payload_too_large"),
+    responses=problem_responses(
+        "insufficient_balance", "limit_exceeded", "payload_too_large", "suspended"
+    ),
 )
 async def post_one(
     request: ApiRequest, data: JSONBody[schemas.TaskBody]

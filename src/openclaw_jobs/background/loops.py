@@ -23,11 +23,13 @@ class Periodic(msgspec.Struct, frozen=True):
         name: What it is called in the log.
         every_seconds: The pause between the end of a run and the next.
         run: Does the work; idempotent, and safe in any number of processes at once.
+        wake: Ends the pause when set; `run` clears it.
     """
 
     name: str
     every_seconds: float
     run: Callable[[], Awaitable[object]]
+    wake: asyncio.Event | None = None
 
 
 async def repeat(job: Periodic, rng: random.Random, stop: asyncio.Event) -> None:
@@ -51,8 +53,16 @@ async def repeat(job: Periodic, rng: random.Random, stop: asyncio.Event) -> None
             failures = 0
         pause = job.every_seconds * min(_MAX_PAUSE_FACTOR, 1 + failures)
         jittered = pause * rng.uniform(1 - _JITTER, 1 + _JITTER)
-        try:
-            async with asyncio.timeout(jittered):
-                await stop.wait()
-        except TimeoutError:
-            continue
+        # A job that fails is not woken: it would fail again at once.
+        await _pause(jittered, stop, None if failures else job.wake)
+
+
+async def _pause(seconds: float, stop: asyncio.Event, wake: asyncio.Event | None) -> None:
+    """Wait for so long, or until one of the events is set."""
+    waits = [asyncio.ensure_future(event.wait()) for event in (stop, wake) if event is not None]
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)

@@ -7,9 +7,13 @@ from openclaw_jobs.background.loops import Periodic
 from openclaw_jobs.dispatch import Matcher
 from openclaw_jobs.market.clean_up import clean_up
 from openclaw_jobs.market.context import Market
+from openclaw_jobs.market.open_deposit import end_unborn_deposits
+from openclaw_jobs.market.post_fees import post_fees
 from openclaw_jobs.market.recover_leases import recover
 from openclaw_jobs.market.release_earnings import release_earnings
 from openclaw_jobs.market.report_node import report_node
+from openclaw_jobs.market.work_webhooks import work_webhooks
+from openclaw_jobs.payments.deposits import DepositDesk
 
 
 def market_jobs(market: Market, *, replays_for: timedelta, events_for: timedelta) -> list[Periodic]:
@@ -28,6 +32,19 @@ def market_jobs(market: Market, *, replays_for: timedelta, events_for: timedelta
             60.0,
             partial(clean_up, market, replays_for=replays_for, events_for=events_for),
         ),
+    ]
+
+
+def deposit_jobs(market: Market, desk: DepositDesk) -> list[Periodic]:
+    """The jobs of deposits; any number of processes may run them.
+
+    The first begins at once when this process has taken an event, and within a second when
+    another has.
+    """
+    return [
+        Periodic("webhooks", 1.0, partial(work_webhooks, market, desk), desk.arrived),
+        Periodic("deposit-fees", 2.0, partial(post_fees, market, desk)),
+        Periodic("unborn-deposits", 600.0, partial(end_unborn_deposits, market)),
     ]
 
 

@@ -1,6 +1,22 @@
 """Buyers: who posts tasks, and their lifetime sums."""
 
 from openclaw_jobs.buyers.models import BuyerTotals, TotalsChange
-from openclaw_jobs.buyers.service import create_buyer, totals, update_totals
+from openclaw_jobs.buyers.service import (
+    create_buyer,
+    refuse_suspended,
+    reinstate,
+    suspend,
+    totals,
+    update_totals,
+)
 
-__all__ = ["BuyerTotals", "TotalsChange", "create_buyer", "totals", "update_totals"]
+__all__ = [
+    "BuyerTotals",
+    "TotalsChange",
+    "create_buyer",
+    "refuse_suspended",
+    "reinstate",
+    "suspend",
+    "totals",
+    "update_totals",
+]

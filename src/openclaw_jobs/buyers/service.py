@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from openclaw_jobs.buyers import store
 from openclaw_jobs.buyers.models import BuyerTotals, TotalsChange
 from openclaw_jobs.db import Connection
+from openclaw_jobs.kit.errors import Problem
 from openclaw_jobs.kit.ids import new_id
 
 
@@ -39,3 +40,28 @@ async def update_totals(conn: Connection, changes: Iterable[TotalsChange]) -> No
         for buyer_id, each in sorted(by_buyer.items())
     ]
     await store.add_totals(conn, merged)
+
+
+async def refuse_suspended(conn: Connection, buyer_id: str) -> None:
+    """Let a buyer through that is not suspended.
+
+    Raises:
+        Problem: 403 `suspended`.
+    """
+    if await store.select_suspended(conn, buyer_id):
+        raise Problem(
+            "suspended",
+            "This account is suspended over a disputed payment and can post no tasks until it is"
+            " settled. Write to the operator.",
+            suspended_until=None,
+        )
+
+
+async def suspend(conn: Connection, buyer_id: str, reason: str) -> None:
+    """Let a buyer post no more tasks; a suspension that is in force keeps its reason."""
+    await store.set_suspended(conn, buyer_id, reason)
+
+
+async def reinstate(conn: Connection, buyer_id: str, reason: str | None = None) -> bool:
+    """End a suspension, with `reason` only the one of that reason; False if there was none."""
+    return await store.clear_suspended(conn, buyer_id, reason)

@@ -49,3 +49,34 @@ async def add_totals(conn: Connection, changes: Sequence[TotalsChange]) -> None:
             [c.credited_cents for c in changes],
         ),
     )
+
+
+async def select_suspended(conn: Connection, buyer_id: str) -> bool:
+    """Whether a buyer is suspended."""
+    cursor = await conn.execute(
+        "SELECT suspended_at IS NOT NULL FROM buyers WHERE id = %s", (buyer_id,)
+    )
+    row = await cursor.fetchone()
+    return row is not None and bool(row[0])
+
+
+async def set_suspended(conn: Connection, buyer_id: str, reason: str) -> None:
+    """Suspend a buyer; one that is suspended already keeps its first reason."""
+    await conn.execute(
+        "UPDATE buyers SET suspended_at = now(), suspended_reason = %s"
+        " WHERE id = %s AND suspended_at IS NULL",
+        (reason, buyer_id),
+    )
+
+
+async def clear_suspended(conn: Connection, buyer_id: str, reason: str | None) -> bool:
+    """End a suspension, with a reason only the one that has it; False if there was none."""
+    cursor = await conn.execute(
+        """
+        UPDATE buyers SET suspended_at = NULL, suspended_reason = NULL
+        WHERE id = %(buyer)s AND suspended_at IS NOT NULL
+            AND (%(reason)s::text IS NULL OR suspended_reason = %(reason)s)
+        """,
+        {"buyer": buyer_id, "reason": reason},
+    )
+    return cursor.rowcount == 1

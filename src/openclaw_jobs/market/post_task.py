@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from openclaw_jobs import ledger
-from openclaw_jobs.buyers import TotalsChange, update_totals
+from openclaw_jobs.buyers import TotalsChange, refuse_suspended, update_totals
 from openclaw_jobs.economy import price_bonus_seconds, price_cents
 from openclaw_jobs.kit.errors import Problem, invalid
 from openclaw_jobs.kit.ids import new_id
@@ -99,6 +99,7 @@ async def quote_task(market: Market, order: TaskOrder, replay: Replay[Quote] | N
 
     async def effect(unit: Unit) -> Quote:
         price = _price(market, order)
+        await refuse_suspended(unit.conn, order.buyer_id)
         balances = await ledger.balances(unit.conn, order.buyer_id)
         _split(price, balances)
         return Quote(order.category, price, ledger.spendable_cents(balances))
@@ -112,12 +113,13 @@ async def post_task(
     """Charge a buyer for a task and queue it, in one transaction.
 
     Raises:
-        Problem: `insufficient_balance`, `limit_exceeded`, or `validation_failed`.
+        Problem: `suspended`, `insufficient_balance`, `limit_exceeded`, or `validation_failed`.
     """
     dispatch = market.config.dispatch
 
     async def effect(unit: Unit) -> PostedTask:
         price = _price(market, order)
+        await refuse_suspended(unit.conn, order.buyer_id)
         balances = await ledger.balances(unit.conn, order.buyer_id, for_update=True)
         split = _split(price, balances)
         bonus_seconds = price_bonus_seconds(dispatch, price)

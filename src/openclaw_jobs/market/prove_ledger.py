@@ -8,12 +8,13 @@ from openclaw_jobs import ledger
 from openclaw_jobs.ledger import Proof
 from openclaw_jobs.market import store
 from openclaw_jobs.market.context import Market
+from openclaw_jobs.payments.deposits import store as deposits
 
 _MAX_VIOLATIONS: Final = 100
 
 
 async def prove_ledger(market: Market) -> Proof:
-    """Prove the ledger, and that tasks, earnings and lifetime sums agree with it.
+    """Prove the ledger, and that tasks, earnings, deposits and lifetime sums agree with it.
 
     It reads everything once, so it is as slow as the ledger is long; it blocks nobody.
     """
@@ -23,6 +24,7 @@ async def prove_ledger(market: Market) -> Proof:
         await store.plan_for_whole_tables(conn)
         proof = await ledger.verify(conn)
         violations = await store.select_violations(conn, _MAX_VIOLATIONS)
+        violations += await deposits.select_violations(conn, _MAX_VIOLATIONS)
     return msgspec.structs.replace(
         proof,
         ok=proof.ok and not violations,

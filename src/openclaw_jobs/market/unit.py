@@ -95,7 +95,7 @@ async def run(
     refused: Problem | None = None
     value: T | None = None
     async with begin(market) as unit:
-        await _first_time(unit.conn, replay.key)
+        await first_time(unit.conn, replay.key)
         try:
             async with unit.conn.transaction():
                 value = await effect(unit)
@@ -127,7 +127,13 @@ async def refuse_once(market: Market, replay: Replay[None], problem: Problem) ->
     await run(market, effect, replay)
 
 
-async def _first_time(conn: Connection, key: ReplayKey) -> None:
+async def first_time(conn: Connection, key: ReplayKey) -> None:
+    """See that a request was not answered before, and hold its key until the transaction ends.
+
+    Raises:
+        Replayed: The request was answered before.
+        Problem: `idempotency_conflict` or `idempotency_in_progress`.
+    """
     if not await store.lock_replay(conn, key):
         raise Problem(
             "idempotency_in_progress",
