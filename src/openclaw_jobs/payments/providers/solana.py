@@ -232,7 +232,7 @@ class Solana:
             found = await self._available(_together([read(entry) for entry in entries]))
         except ValueError as error:
             raise ProviderUnavailable(str(error)) from None
-        return sorted((record for record in found if record is not None), key=_moment)
+        return [record for record in reversed(found) if record is not None]
 
     async def _check_missing(
         self, order: PayoutOrder, final: Epoch, asked: WithContext[list[Status | None]]
@@ -379,7 +379,3 @@ def _signature(order: PayoutOrder) -> str:
     if order.reference is None:
         raise ValueError("an order that was never signed has no signature")
     return order.reference
-
-
-def _moment(record: RailRecord) -> datetime:
-    return record.at
