@@ -26,7 +26,7 @@ Go on with a marketplace of your own:
   openclaw-jobs task "one two three four" --wait
 """
 
-_WIDTH: Final = 124
+_WIDTH: Final = 130
 # Rich's own form loads a font from a web server; this one takes what the reader has.
 _SVG: Final = """\
 <svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
@@ -88,7 +88,7 @@ def draw(board: Board, outcome: Outcome, file: Path) -> None:
 
 
 def _print_accounts(console: Console, board: Board, outcome: Outcome) -> None:
-    console.print(task_table(board, datetime.now(UTC)))
+    console.print(task_table(board, datetime.now(UTC), console.width))
     buyer = outcome.buyer
     console.print(
         f" The buyer was granted {money(buyer.granted_cents)}, spent {money(buyer.spent_cents)}"
@@ -108,16 +108,17 @@ def _print_accounts(console: Console, board: Board, outcome: Outcome) -> None:
 
 def _worker_table(outcome: Outcome) -> Table:
     table = Table(
-        title="What the workers earned",
+        title="\n What the workers earned",
         title_justify="left",
+        title_style="bold",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
     for name in ("worker", "tier"):
         table.add_column(name, no_wrap=True)
-    for name in ("tasks", "paid by the buyer", "platform's share", "earned", "of it frozen"):
+    for name in ("tasks", "paid", "platform", "earned", "frozen"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("until", no_wrap=True)
+    table.add_column("until (UTC)", no_wrap=True)
     for worker in outcome.workers:
         until = worker.frozen_until
         table.add_row(
@@ -128,6 +129,6 @@ def _worker_table(outcome: Outcome) -> Table:
             money(worker.commission_cents),
             money(worker.net_cents),
             money(worker.frozen_cents),
-            until.strftime("%Y-%m-%d %H:%M UTC") if until else "",
+            until.strftime("%d %b %H:%M") if until else "",
         )
     return table

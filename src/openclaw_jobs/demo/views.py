@@ -22,7 +22,7 @@ _COLOURS: Final = {
     "claimed": "cyan",
     "completed": "green",
 }
-_TITLE, _CATEGORY, _STATUS = 31, 8, 11
+_WIDE: Final = 110
 _A_SECOND: Final = 1.0
 
 
@@ -123,21 +123,28 @@ class LiveTable:
     def _render(self) -> RenderableType:
         left = self._board.balance_cents
         has = f"; the buyer has {money(left)}" if left is not None else ""
-        return Group(task_table(self._board, datetime.now(UTC)), Text(self._doing + has, "dim"))
+        return Group(
+            task_table(self._board, datetime.now(UTC), self._console.width),
+            Text(self._doing + has, "dim"),
+        )
 
 
-def task_table(board: Board, now: datetime) -> Table:
-    """The tasks as they stand."""
+def task_table(board: Board, now: datetime, width: int) -> Table:
+    """The tasks as they stand, for a console of this width; a narrow one gets less."""
+    wide = width >= _WIDE
     table = Table(
-        title="Ten tasks, two workers",
+        title=" Ten tasks, two workers",
         title_justify="left",
+        title_style="bold",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         expand=True,
     )
     table.add_column("#", justify="right")
-    for name, width in (("task", _TITLE), ("category", _CATEGORY), ("status", _STATUS)):
-        table.add_column(name, no_wrap=True, width=width, overflow="ellipsis")
+    table.add_column("task", no_wrap=True, width=31 if wide else 22, overflow="ellipsis")
+    if wide:
+        table.add_column("category", no_wrap=True, width=8)
+    table.add_column("status", no_wrap=True, width=11)
     for name in ("price", "earns", "queued", "working"):
         table.add_column(name, justify="right", no_wrap=True, width=max(6, len(name)))
     table.add_column("progress, then result", no_wrap=True, ratio=1, overflow="ellipsis")
@@ -145,7 +152,7 @@ def task_table(board: Board, now: datetime) -> Table:
         table.add_row(
             str(row.number),
             Text(row.task.title),
-            row.task.category,
+            *([row.task.category] if wide else []),
             _status(row),
             money(row.price_cents),
             money(row.earned_cents),

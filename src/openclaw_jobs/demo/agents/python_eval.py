@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
@@ -62,7 +63,8 @@ def evaluate(source: str, limits: Limits = Limits()) -> str:  # noqa: B008 - nev
         timer = threading.Timer(limits.wall_seconds, end)
         timer.start()
         try:
-            output = _talk(child, source)
+            with _stoppable():
+                output = _talk(child, source)
         finally:
             timer.cancel()
             child.kill()
@@ -71,6 +73,16 @@ def evaluate(source: str, limits: Limits = Limits()) -> str:  # noqa: B008 - nev
     if late.is_set():
         raise RunError(f"took longer than {limits.wall_seconds:g} s")
     return _judge(code, output, limits)
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let SIGTERM come in this block, where what has to be cleaned up is known."""
+    before = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _command(limits: Limits) -> list[str]:
@@ -114,13 +126,14 @@ def main() -> int:
     parser.add_argument("--cpu-seconds", type=int, default=Limits().cpu_seconds)
     parser.add_argument("--wall-seconds", type=float, default=Limits().wall_seconds)
     arguments = parser.parse_args()
-    # Unwinds, so that no folder and no child is left behind.
-    signal.signal(signal.SIGTERM, _stop)
     limits = Limits(cpu_seconds=arguments.cpu_seconds, wall_seconds=arguments.wall_seconds)
     try:
         source = extract(read_task())
         lines = source.strip().count("\n") + 1
         progress(f"running {lines} line{'s' if lines > 1 else ''} of Python")
+        # Unwinds from where it is let in, so that no folder and no child is left behind.
+        signal.signal(signal.SIGTERM, _stop)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         result = evaluate(source.strip(), limits)
     except (RefusedError, RunError) as error:
         sys.stderr.write(f"{error}\n")

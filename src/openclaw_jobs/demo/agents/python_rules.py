@@ -102,7 +102,8 @@ def _fault(node: ast.AST, bound: set[str]) -> str | None:
         fault = f"the name {node.id}"
     elif isinstance(node, ast.Attribute):
         of_math = isinstance(node.value, ast.Name) and node.value.id == "math"
-        if node.attr not in (MATH if of_math else METHODS):
+        readable = MATH if of_math else METHODS
+        if node.attr not in readable or not isinstance(node.ctx, ast.Load):
             fault = f"the attribute {node.attr}"
     elif isinstance(node, ast.FunctionDef) and node.decorator_list:
         fault = "decorators"
@@ -132,7 +133,7 @@ def _is_prose(tree: ast.Module) -> bool:
     """Whether this is words that happen to be Python, as `Hello` and `What is 2` are."""
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     calls = any(isinstance(node, ast.Call | ast.Assign | ast.Import) for node in ast.walk(tree))
-    return not calls and bool(names - BUILTINS - {"math"})
+    return not tree.body or (not calls and bool(names - BUILTINS - {"math"}))
 
 
 def _endings(text: str) -> Iterator[str]:

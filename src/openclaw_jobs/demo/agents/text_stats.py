@@ -18,7 +18,7 @@ WORDS_PER_MINUTE: Final = 238
 """Silent reading of English non-fiction by adults (Brysbaert 2019, a review of 190 studies)."""
 
 _WORD: Final = re.compile(r"\d+(?:[.,]\d+)+|[^\W_]+(?:['’\-][^\W_]+)*")  # noqa: RUF001 - as people type
-_SENTENCE_END: Final = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s|$)")  # noqa: RUF001 - as people type
+_SENTENCE_END: Final = re.compile(r"[.!?…]+[\"'“”‘’»«)\]]*(?=\s|$)")  # noqa: RUF001 - as people type
 _LONGEST: Final = 3
 _FREQUENT: Final = 5
 _FREQUENT_LETTERS: Final = 4
