@@ -93,6 +93,13 @@ async def lock_workers(conn: Connection, worker_ids: Sequence[str]) -> list[str]
     return [row[0] for row in await cursor.fetchall()]
 
 
+async def wait_for_worker(conn: Connection, worker_id: str) -> None:
+    """Wait until nobody is giving this worker tasks, and keep it so until the transaction ends."""
+    await conn.execute(
+        "SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (_WORKER_LOCK_SPACE, worker_id)
+    )
+
+
 async def select_facts(conn: Connection, worker_ids: Sequence[str], today: date) -> list[Facts]:
     """What decides how many tasks these workers may have."""
     cursor = await conn.execute(

@@ -1,0 +1,166 @@
+"""An operator looks through workers and buyers, suspends and reinstates them."""
+
+from datetime import datetime
+
+import msgspec
+
+from openclaw_jobs import audit, buyers
+from openclaw_jobs.dispatch.models import EndedLease
+from openclaw_jobs.dispatch.store import claims, leases
+from openclaw_jobs.kit.errors import invalid, not_found
+from openclaw_jobs.kit.ids import is_id
+from openclaw_jobs.kit.timefmt import rfc3339_or_none
+from openclaw_jobs.market import store_parties as store
+from openclaw_jobs.market.context import Market
+from openclaw_jobs.market.models_parties import BuyerRow, WorkerRow
+from openclaw_jobs.market.unit import Replay, Unit, run
+from openclaw_jobs.workers import Standing, StatsChange, Tier
+from openclaw_jobs.workers import service as workers
+
+
+class WorkerPage(msgspec.Struct, frozen=True):
+    """Some workers, newest first; `resume_after` is the last id if there are more."""
+
+    workers: list[WorkerRow]
+    resume_after: str | None
+
+
+class BuyerPage(msgspec.Struct, frozen=True):
+    """Some buyers, newest first; `resume_after` is the last id if there are more."""
+
+    buyers: list[BuyerRow]
+    resume_after: str | None
+
+
+async def list_workers(
+    market: Market, before: str | None, standing: Standing | None, tier: Tier | None, limit: int
+) -> WorkerPage:
+    """A page of workers; `before` is the last id of the page before."""
+    if before is not None and not is_id("wrk", before):
+        raise invalid("cursor", "This is no cursor of this list.")
+    async with market.db.read() as conn:
+        found = await store.select_workers(
+            conn, before=before, standing=standing, tier=tier, limit=limit + 1
+        )
+    page = found[:limit]
+    return WorkerPage(page, page[-1].worker_id if len(found) > limit else None)
+
+
+async def list_buyers(
+    market: Market, before: str | None, *, suspended: bool | None, limit: int
+) -> BuyerPage:
+    """A page of buyers; `before` is the last id of the page before."""
+    if before is not None and not is_id("byr", before):
+        raise invalid("cursor", "This is no cursor of this list.")
+    async with market.db.read() as conn:
+        found = await store.select_buyers(conn, before=before, suspended=suspended, limit=limit + 1)
+    page = found[:limit]
+    return BuyerPage(page, page[-1].buyer_id if len(found) > limit else None)
+
+
+async def suspend_worker(
+    market: Market,
+    worker_id: str,
+    reason: str,
+    until: datetime | None,
+    actor: str,
+    replay: Replay[WorkerRow] | None,
+) -> WorkerRow:
+    """Keep a worker from work until a time, or for good (None).
+
+    What it holds goes back to the queue at once, with nothing counted against it or the task.
+    Its polls that are parked end by themselves at the next look for work; the caller may end
+    those of its own process sooner.
+
+    Raises:
+        Problem: `not_found`, or `validation_failed` for a time that has passed.
+    """
+
+    async def effect(unit: Unit) -> WorkerRow:
+        if until is not None and until <= unit.now:
+            raise invalid("until", "This time has passed; leave it out to suspend for good.")
+        if not is_id("wrk", worker_id):
+            raise not_found("worker")
+        await _take_tasks(unit, worker_id)
+        if not await store.suspend_worker(unit.conn, worker_id, reason, until):
+            raise not_found("worker")
+        detail = {"reason": reason, "until": rfc3339_or_none(until)}
+        await audit.record(unit.conn, actor, "worker.suspend", worker_id, detail)
+        return await _worker(unit, worker_id)
+
+    return await run(market, effect, replay)
+
+
+async def _take_tasks(unit: Unit, worker_id: str) -> None:
+    # Only after this lock are its leases all that it will get: matching takes it as well.
+    await claims.wait_for_worker(unit.conn, worker_id)
+    held = await leases.lock_leases(unit.conn, await store.select_held(unit.conn, worker_id))
+    held = [lease for lease in held if lease.worker_id == worker_id]
+    if not held:
+        return
+    await leases.requeue_tasks(unit.conn, [x.task_id for x in held], [0] * len(held))
+    await leases.end_leases(
+        unit.conn, [EndedLease(x, "released", error="the worker was suspended") for x in held]
+    )
+    await workers.add_stats(unit.conn, [StatsChange(worker_id, released=len(held))], held[0].now)
+    for lease in held:
+        unit.tell(lease.buyer_id, "task.queued", lease.task_id, status="queued")
+        unit.queue(lease.category)
+
+
+async def reinstate_worker(
+    market: Market, worker_id: str, actor: str, replay: Replay[WorkerRow] | None
+) -> WorkerRow:
+    """Let a worker work again; one that is active stays so, with its strikes forgotten.
+
+    Raises:
+        Problem: `not_found`.
+    """
+
+    async def effect(unit: Unit) -> WorkerRow:
+        if not is_id("wrk", worker_id) or not await store.reinstate_worker(unit.conn, worker_id):
+            raise not_found("worker")
+        await audit.record(unit.conn, actor, "worker.reinstate", worker_id, {})
+        return await _worker(unit, worker_id)
+
+    return await run(market, effect, replay)
+
+
+async def suspend_buyer(
+    market: Market, buyer_id: str, reason: str, actor: str, replay: Replay[BuyerRow] | None
+) -> BuyerRow:
+    """Let a buyer post no more tasks; one that is suspended already keeps its first reason.
+
+    Raises:
+        Problem: `not_found`.
+    """
+
+    async def effect(unit: Unit) -> BuyerRow:
+        await _buyer(unit, buyer_id)
+        await buyers.suspend(unit.conn, buyer_id, reason)
+        await audit.record(unit.conn, actor, "buyer.suspend", buyer_id, {"reason": reason})
+        return await _buyer(unit, buyer_id)
+
+    return await run(market, effect, replay)
+
+
+async def _worker(unit: Unit, worker_id: str) -> WorkerRow:
+    found = await store.select_workers(
+        unit.conn, before=None, standing=None, tier=None, limit=1, worker_id=worker_id
+    )
+    if not found:
+        raise not_found("worker")
+    return found[0]
+
+
+async def _buyer(unit: Unit, buyer_id: str) -> BuyerRow:
+    found = (
+        await store.select_buyers(
+            unit.conn, before=None, suspended=None, limit=1, buyer_id=buyer_id
+        )
+        if is_id("byr", buyer_id)
+        else []
+    )
+    if not found:
+        raise not_found("buyer")
+    return found[0]

@@ -1,0 +1,101 @@
+"""SQL of what an operator sees and does of workers and buyers, across their modules."""
+
+from datetime import datetime
+
+from openclaw_jobs.db import Connection
+from openclaw_jobs.market.models_parties import BuyerRow, WorkerRow
+
+
+async def select_workers(
+    conn: Connection,
+    *,
+    before: str | None,
+    standing: str | None,
+    tier: str | None,
+    limit: int,
+    worker_id: str | None = None,
+) -> list[WorkerRow]:
+    """Workers under the id `before`, newest first; or the one with this id."""
+    cursor = await conn.execute(
+        """
+        SELECT w.id, w.name, w.model, w.tier, w.counts, w.suspended_until, w.suspended_reason,
+            w.strikes, w.email, w.created_at, s.completed, s.failed, s.expired, s.credited,
+            (SELECT count(*) FROM leases l WHERE l.worker_id = w.id),
+            coalesce((SELECT b.balance_cents FROM balances b
+                WHERE b.owner = w.id AND b.account = 'worker:frozen'), 0),
+            coalesce((SELECT b.balance_cents FROM balances b
+                WHERE b.owner = w.id AND b.account = 'worker:available'), 0),
+            coalesce((SELECT b.balance_cents FROM balances b
+                WHERE b.owner = w.id AND b.account = 'receivable:worker'), 0)
+        FROM (
+            SELECT *, CASE WHEN standing = 'suspended' AND suspended_until <= now()
+                THEN 'active' ELSE standing END AS counts
+            FROM workers
+        ) AS w JOIN worker_stats s ON s.worker_id = w.id
+        WHERE (%(id)s::text IS NULL OR w.id = %(id)s)
+            AND (%(before)s::text IS NULL OR w.id < %(before)s)
+            AND (%(standing)s::text IS NULL OR w.counts = %(standing)s)
+            AND (%(tier)s::text IS NULL OR w.tier = %(tier)s)
+        ORDER BY w.id DESC LIMIT %(limit)s
+        """,
+        {"id": worker_id, "before": before, "standing": standing, "tier": tier, "limit": limit},
+    )
+    return [WorkerRow(*row) for row in await cursor.fetchall()]
+
+
+async def select_buyers(
+    conn: Connection,
+    *,
+    before: str | None,
+    suspended: bool | None,
+    limit: int,
+    buyer_id: str | None = None,
+) -> list[BuyerRow]:
+    """Buyers under the id `before`, newest first; or the one with this id."""
+    cursor = await conn.execute(
+        """
+        SELECT b.id, u.email, b.suspended_at, b.suspended_reason, b.created_at,
+            coalesce((SELECT p.balance_cents FROM balances p
+                WHERE p.owner = b.id AND p.account = 'buyer:paid'), 0),
+            coalesce((SELECT p.balance_cents FROM balances p
+                WHERE p.owner = b.id AND p.account = 'buyer:promo'), 0),
+            coalesce((SELECT p.balance_cents FROM balances p
+                WHERE p.owner = b.id AND p.account = 'receivable:buyer'), 0),
+            t.deposited_cents, t.bonus_cents, t.spent_cents, t.credited_cents
+        FROM buyers b JOIN users u ON u.id = b.user_id JOIN buyer_totals t ON t.buyer_id = b.id
+        WHERE (%(id)s::text IS NULL OR b.id = %(id)s)
+            AND (%(before)s::text IS NULL OR b.id < %(before)s)
+            AND (%(suspended)s::bool IS NULL OR (b.suspended_at IS NOT NULL) = %(suspended)s)
+        ORDER BY b.id DESC LIMIT %(limit)s
+        """,
+        {"id": buyer_id, "before": before, "suspended": suspended, "limit": limit},
+    )
+    return [BuyerRow(*row) for row in await cursor.fetchall()]
+
+
+async def select_held(conn: Connection, worker_id: str) -> list[str]:
+    """The tasks that a worker holds."""
+    cursor = await conn.execute("SELECT task_id FROM leases WHERE worker_id = %s", (worker_id,))
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def suspend_worker(
+    conn: Connection, worker_id: str, reason: str, until: datetime | None
+) -> bool:
+    """Suspend a worker until a time, or for good; False if there is none such."""
+    cursor = await conn.execute(
+        "UPDATE workers SET standing = 'suspended', suspended_reason = %s, suspended_until = %s"
+        " WHERE id = %s",
+        (reason, until, worker_id),
+    )
+    return cursor.rowcount == 1
+
+
+async def reinstate_worker(conn: Connection, worker_id: str) -> bool:
+    """Make a worker active again, with no strikes; False if there is none such."""
+    cursor = await conn.execute(
+        "UPDATE workers SET standing = 'active', suspended_reason = NULL, suspended_until = NULL,"
+        " strikes = 0 WHERE id = %s",
+        (worker_id,),
+    )
+    return cursor.rowcount == 1
