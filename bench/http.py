@@ -16,7 +16,7 @@ from openclaw_jobs.market.context import Market
 GROUP = "HTTP, SDK"
 NOOP_NAME = "no-op POST, worker's token"
 _BUYERS = 50
-_WORKERS = 32
+_WORKERS = 128
 _CLIENTS = 1
 
 _AIMS: dict[str, dict[str, Any]] = {

@@ -10,13 +10,15 @@ from openclaw_jobs.api.request import ApiRequest
 from openclaw_jobs.dispatch import Matcher
 from openclaw_jobs.kit.batching import Coalescer
 from openclaw_jobs.market.context import Market
+from openclaw_jobs.market.decide_payout import Providers
 from openclaw_jobs.market.submit_work import Answer, Submission, submit_work
 from openclaw_jobs.market.unit import refuse_once
 
 _STATE_KEY: Final = "services"
 _MAX_GROUP: Final = 100
-# Two, so that one batch is decoded and answered while the other waits for its commit.
-_CONCURRENT_GROUPS: Final = 2
+# One at a time: a second would only part in two what one commit can carry.
+_CONCURRENT_GROUPS: Final = 1
+_LINGER_S: Final = 0.003
 
 
 @dataclass(frozen=True)
@@ -27,20 +29,31 @@ class Services:
         market: What the use cases work with.
         matcher: Where polls are parked.
         submissions: Where submissions share a transaction.
+        providers: Who pays workers, as far as this server is set up for it.
+        can_mail: Whether letters leave this server.
     """
 
     market: Market
     matcher: Matcher
     submissions: Coalescer[Submission, Answer]
+    providers: Providers
+    can_mail: bool
 
 
-def open_services(market: Market, matcher: Matcher) -> Services:
+def open_services(
+    market: Market, matcher: Matcher, *, providers: Providers, can_mail: bool
+) -> Services:
     """Put the parts together."""
     return Services(
         market=market,
         matcher=matcher,
+        providers=providers,
+        can_mail=can_mail,
         submissions=Coalescer(
-            partial(_submit, market), max_batch=_MAX_GROUP, concurrency=_CONCURRENT_GROUPS
+            partial(_submit, market),
+            max_batch=_MAX_GROUP,
+            concurrency=_CONCURRENT_GROUPS,
+            linger_s=_LINGER_S,
         ),
     )
 

@@ -22,6 +22,7 @@ MAX_BATCH: Final = 100
 
 _MAX_BATCHES: Final = 100
 _TICK_SECONDS: Final = 1.0
+_LINGER_SECONDS: Final = 0.003
 
 
 class Matcher:
@@ -53,6 +54,7 @@ class Matcher:
         self._waiters = Waiters()
         self._blocked: set[Waiter] = set()
         self._arrived: list[Waiter] = []
+        self._crowd = 0
         self._woken: set[str] = set()
         self._woken_all = False
         self._tick_due = False
@@ -154,6 +156,8 @@ class Matcher:
         timer = loop.call_later(self._tick_after(), self._tick)
         while not self._draining:
             await self._event.wait()
+            if len(self._arrived) < self._crowd:
+                await self._linger()
             self._event.clear()
             tick, self._tick_due = self._tick_due, False
             if tick:
@@ -162,6 +166,24 @@ class Matcher:
         timer.cancel()
         for waiter in list(self._waiters):
             waiter.resolve([])
+
+    async def _linger(self) -> None:
+        """Wait for as many polls as the last round looked for, but not for long.
+
+        Workers that were answered together come again together, and one round for all costs far
+        less than a round for each. A round for a single poll is waited for by nobody, and a task
+        that was queued never waits.
+        """
+        try:
+            async with asyncio.timeout(_LINGER_SECONDS):
+                while len(self._arrived) < self._crowd and not self._is_urgent():
+                    self._event.clear()
+                    await self._event.wait()
+        except TimeoutError:
+            return
+
+    def _is_urgent(self) -> bool:
+        return bool(self._woken) or self._woken_all or self._tick_due or self._draining
 
     def _tick(self) -> None:
         self._tick_due = True
@@ -175,6 +197,7 @@ class Matcher:
         if self._round_end is None:
             self._round_end = asyncio.get_running_loop().create_future()
         arrived, self._arrived = self._arrived, []
+        self._crowd = len(arrived)
         try:
             if len(self._waiters):
                 await self._look(arrived, tick=tick)

@@ -20,6 +20,10 @@ class Coalescer(Generic[Item, Answer]):
             exception that it raises itself goes to every caller of that batch.
         max_batch: The most items in one call of `handle`.
         concurrency: How many calls of `handle` may run at once.
+        linger_s: How long a batch waits for as many items as the one before had. Callers that
+            were answered together soon come again together, and one run for all costs far less
+            than a run for each. After a batch of one item nothing is waited for, so a caller
+            that is alone never waits.
     """
 
     def __init__(
@@ -28,6 +32,7 @@ class Coalescer(Generic[Item, Answer]):
         *,
         max_batch: int,
         concurrency: int = 1,
+        linger_s: float = 0.0,
     ) -> None:
         """See the class."""
         self._handle = handle
@@ -35,6 +40,12 @@ class Coalescer(Generic[Item, Answer]):
         self._concurrency = concurrency
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
         self._runners: set[asyncio.Task[None]] = set()
+        # Not the number of `_runners`: a task that has ended stands there for a moment more, in
+        # which a caller that it has just answered may come again.
+        self._running = 0
+        self._linger_s = linger_s
+        self._expected = 1
+        self._enough = asyncio.Event()
 
     async def submit(self, item: Item) -> Answer:
         """Have `item` handled with whatever else waits, and return its own answer."""
@@ -52,18 +63,30 @@ class Coalescer(Generic[Item, Answer]):
     def _enqueue(self, item: Item) -> asyncio.Future[Answer]:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
-        if len(self._runners) < self._concurrency:
+        if len(self._waiting) >= self._expected:
+            self._enough.set()
+        if self._running < self._concurrency:
+            self._running += 1
             runner = asyncio.create_task(self._run())
             self._runners.add(runner)
             runner.add_done_callback(self._runners.discard)
         return future
 
     async def _run(self) -> None:
+        try:
+            await self._run_batches()
+        finally:
+            self._running -= 1
+
+    async def _run_batches(self) -> None:
         # The runner is a task of its own: a caller that goes away cancels only its own waiting,
         # never the transaction that it shares with others.
         while self._waiting:
+            if self._linger_s and len(self._waiting) < self._expected:
+                await self._linger()
             take = min(self._max_batch, len(self._waiting))
             batch = [self._waiting.popleft() for _ in range(take)]
+            self._expected = len(batch)
             try:
                 answers = await self._handle([item for item, _ in batch])
                 if len(answers) != len(batch):
@@ -81,3 +104,12 @@ class Coalescer(Generic[Item, Answer]):
                     future.set_exception(answer)
                 else:
                     future.set_result(answer)
+
+    async def _linger(self) -> None:
+        """Wait for as many items as the last batch had, but not for long."""
+        self._enough.clear()
+        try:
+            async with asyncio.timeout(self._linger_s):
+                await self._enough.wait()
+        except TimeoutError:
+            return
