@@ -82,6 +82,7 @@ async def _check_contract(answer: httpx.Response) -> None:
         assert body["status"] == answer.status_code
         assert body["request_id"] == request_id or "idempotent-replayed" in answer.headers
         assert all(isinstance(body[k], str) for k in ("type", "title", "detail", "code"))
+        assert answer.status_code not in {429, 503} or "retry-after" in answer.headers, body
         for error in body.get("errors", ()):
             assert set(error) == {"field", "message"}
     path = answer.request.url.path

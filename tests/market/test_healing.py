@@ -113,6 +113,7 @@ async def test_a_parked_poll_hears_of_its_worker_s_suspension(node: Node) -> Non
     await post(buyer)
 
     refused(await parked, 403, "suspended")
+    await node.prove()
 
 
 async def test_a_completed_task_ends_a_row_of_strikes(node: Node) -> None:

@@ -55,6 +55,7 @@ async def test_a_prompt_reaches_the_worker_as_prompt_and_as_messages(node: Node)
 
     assert claimed["prompt"] == "tell me"
     assert claimed["messages"] == [{"role": "user", "content": "tell me"}]
+    await node.prove()
 
 
 MISFITS: list[tuple[Json, str]] = [

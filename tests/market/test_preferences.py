@@ -141,6 +141,7 @@ async def test_only_wanted_categories_are_handed_out(node: Node) -> None:
 
     assert sorted(handed) == sorted(wanted)
     assert empty["why"] == {"other categories": 1}
+    await node.prove()
 
 
 async def test_a_minimum_is_meant_after_commission(node: Node) -> None:
@@ -151,6 +152,7 @@ async def test_a_minimum_is_meant_after_commission(node: Node) -> None:
     assert (await above.ok("GET", "/api/work/next?max=1"))["why"] == {"under your minimum": 1}
     claimed = await claim(just)
     assert (claimed["task_id"], claimed["earning_cents"]) == (task_id, 9)
+    await node.prove()
 
 
 async def test_a_daily_limit_counts_what_is_held_and_done(node: Node) -> None:
@@ -186,6 +188,7 @@ async def test_a_schedule_opens_and_shuts(node: Node) -> None:
     always = {"timezone": "Asia/Tokyo", "hours": [[0, 24]]}
     await worker.ok("PATCH", "/api/worker/profile", {"schedule": always})
     await claim(worker)
+    await node.prove()
 
 
 async def test_a_better_tier_s_task_waits_for_one(node: Node) -> None:
@@ -199,6 +202,7 @@ async def test_a_better_tier_s_task_waits_for_one(node: Node) -> None:
     claimed = await claim(silver)
     assert (claimed["task_id"], claimed["earning_cents"]) == (task_id, 12 - 3)
     assert (await silver.ok("GET", "/api/worker/me"))["tier_progress"]["next_tier"] == "gold"
+    await node.prove()
 
 
 async def test_new_preferences_hold_for_a_parked_poll(node: Node) -> None:
@@ -210,6 +214,7 @@ async def test_new_preferences_hold_for_a_parked_poll(node: Node) -> None:
     assert (await parked).status_code == 204
     await post(buyer, category="coding")
     assert (await worker.get("/api/work/next")).status_code == 204
+    await node.prove()
 
 
 async def test_a_rotated_token_is_dead_at_once(node: Node) -> None:

@@ -46,6 +46,7 @@ async def test_a_task_has_these_fields_in_every_state(node: Node) -> None:
     assert held["claimed_at"] == done["claimed_at"]
     assert (held["result"], done["result"]) == (None, "the answer")
     assert (done["credited_cents"], done["rating"]) == (0, None)
+    await node.prove()
 
 
 async def test_the_queue_object_counts_who_stands_before(node: Node) -> None:
@@ -58,6 +59,7 @@ async def test_the_queue_object_counts_who_stands_before(node: Node) -> None:
     assert [place["position"] for place in places] == [1, 2, 3]
     assert all(place["estimated_wait_s"] is None for place in places)
     assert (await buyer.ok("GET", f"/api/task/{other['id']}"))["queue"]["position"] == 1
+    await node.prove()
 
 
 async def test_waiting_ends_when_the_task_does_and_not_before(node: Node) -> None:
@@ -76,6 +78,7 @@ async def test_waiting_ends_when_the_task_does_and_not_before(node: Node) -> Non
     assert done["status"] == "completed"
     assert time.monotonic() - started < 5
     assert (await buyer.get(path, wait=60)).json()["status"] == "completed"
+    await node.prove()
 
 
 @pytest.mark.parametrize("end", ["cancelled", "failed"])
@@ -107,6 +110,7 @@ async def test_bad_query_values(node: Node, subtests: pytest.Subtests) -> None:
     for where, name, value in bad:
         with subtests.test(where=where, name=name, value=value):
             refused(await buyer.get(where, **{name: value}), 422, "validation_failed")
+    await node.prove()
 
 
 async def test_another_s_task_is_as_if_there_were_none(
@@ -130,6 +134,7 @@ async def test_another_s_task_is_as_if_there_were_none(
                     told.add(answer.json()["detail"])
     assert len(told) == 1, "the two cannot be told apart"
     assert await status_of(buyer, theirs) == "queued"
+    await node.prove()
 
 
 async def test_the_list_is_paged_newest_first(node: Node) -> None:
@@ -159,6 +164,7 @@ async def test_the_list_is_paged_newest_first(node: Node) -> None:
     assert await walk(status="completed") == [[]]
     tasks = (await buyer.ok("GET", "/api/tasks?limit=1"))["tasks"]
     assert set(tasks[0]) == TASK
+    await node.prove()
 
 
 async def test_a_cancelled_task_is_refunded_whence_it_was_paid(node: Node) -> None:
@@ -280,6 +286,7 @@ async def test_an_event_stream_tells_a_task_s_life(node: Node) -> None:
     kinds = [kind for kind, _ in events]
     assert kinds == ["task.queued", "task.claimed", "task.progress", "task.completed"]
     assert 'progress":"half way"' in events[2][1]
+    await node.prove()
 
 
 async def _events_of(buyer: Party, task_id: str) -> list[tuple[str, str]]:

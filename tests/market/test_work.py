@@ -41,6 +41,7 @@ async def test_an_assigned_task_has_these_fields(node: Node) -> None:
     assert (claimed["lease_seconds"], claimed["attempt"]) == (120, 1)
     until = datetime.fromisoformat(claimed["lease_expires_at"])
     assert abs(until - node.market.clock.now() - timedelta(seconds=120)) < timedelta(seconds=5)
+    await node.prove()
 
 
 async def test_no_work_is_204_or_an_empty_list_with_its_reason(node: Node) -> None:
