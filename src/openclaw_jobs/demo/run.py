@@ -149,7 +149,9 @@ async def _interruptible(story: Coroutine[Any, Any, T]) -> T:
         this.cancel()
 
     for number in _SIGNALS:
-        loop.add_signal_handler(number, interrupt, number)
+        # What `nohup` or a shell's `&` has switched off stays off.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, interrupt, number)
     try:
         return await story
     except asyncio.CancelledError:
