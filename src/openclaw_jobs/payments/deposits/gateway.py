@@ -4,7 +4,9 @@ A call names what it is for by an idempotency key, so that the same one again, a
 or a cut connection, has no further effect.
 """
 
+import math
 from collections.abc import Awaitable
+from datetime import datetime
 from typing import Final, Self, TypeVar
 
 import msgspec
@@ -24,6 +26,7 @@ _RETRIES: Final = 2
 _SERVER_ERROR: Final = 500
 _CONFLICT: Final = 409
 _NOT_FOUND: Final = 404
+_PAGE: Final = 100
 
 
 class StripeUnavailable(Exception):  # noqa: N818 - a state, not a mistake
@@ -176,6 +179,32 @@ class StripeGateway:
             raise
         entries = getattr(dispute, "balance_transactions", None) or []
         return [BalanceChange(entry.amount, entry.fee) for entry in entries]
+
+    async def balance_entries(
+        self, since: datetime, until: datetime
+    ) -> list[stripe.BalanceTransaction]:
+        """Everything that moved the balance in [since, until), newest first.
+
+        Raises:
+            StripeUnavailable, StripeRefused: As everywhere.
+        """
+        page = await _call(
+            self._v1.balance_transactions.list_async(
+                {
+                    "created": {
+                        "gte": math.ceil(since.timestamp()),
+                        "lt": math.ceil(until.timestamp()),
+                    },
+                    "limit": _PAGE,
+                    "expand": ["data.source"],
+                }
+            )
+        )
+        entries = list(page.data)
+        while page.has_more and page.data:
+            page = await _call(page.next_page_async())
+            entries += page.data
+        return entries
 
 
 def is_signed(body: bytes, signature: str, secret: str) -> bool:
