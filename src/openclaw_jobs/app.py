@@ -18,7 +18,16 @@ from typing import Any, Final
 
 import structlog
 
-from openclaw_jobs.api import account, operator, tasks, work, worker
+from openclaw_jobs.api import (
+    account,
+    contacts,
+    operator,
+    payout_decisions,
+    payouts,
+    tasks,
+    work,
+    worker,
+)
 from openclaw_jobs.api import credits as credit_routes
 from openclaw_jobs.api.application import Application, build_application
 from openclaw_jobs.api.authentication import DatabaseAuthenticator
@@ -29,19 +38,24 @@ from openclaw_jobs.api.limits import AddressBook, RateLimiter
 from openclaw_jobs.api.server import serve_http
 from openclaw_jobs.api.services import Services, attach, open_services
 from openclaw_jobs.api.streams import streams_router
-from openclaw_jobs.background import deposit_jobs, market_jobs, node_job, repeat
+from openclaw_jobs.background import deposit_jobs, market_jobs, node_job, payout_jobs, repeat
 from openclaw_jobs.db import Database
 from openclaw_jobs.db.migrate import migrate
 from openclaw_jobs.dispatch import Matcher
 from openclaw_jobs.economy import ConfigCache
 from openclaw_jobs.economy import service as economy
 from openclaw_jobs.events import Bus, Notifier
+from openclaw_jobs.identity.mail.rules import parse_smtp_url
+from openclaw_jobs.identity.mail.smtp import Mailer, SmtpMailer
 from openclaw_jobs.kit.clock import Clock, SystemClock
 from openclaw_jobs.market.claim_tasks import any_queued, claim_tasks, give_back
 from openclaw_jobs.market.context import Market
+from openclaw_jobs.market.decide_payout import Providers
 from openclaw_jobs.market.report_node import forget_node
 from openclaw_jobs.payments.deposits import DepositDesk, open_desk
-from openclaw_jobs.settings import IDEMPOTENCY_RETENTION_HOURS, Settings
+from openclaw_jobs.payments.providers.paypal import LIVE, SANDBOX
+from openclaw_jobs.payments.providers.setup import open_providers
+from openclaw_jobs.settings import IDEMPOTENCY_RETENTION_HOURS, Settings, SettingsError
 
 __all__ = [
     "Parts",
@@ -58,7 +72,17 @@ __all__ = [
 _log = structlog.get_logger(__name__)
 
 _STARTUP_WAIT_S: Final = 30.0
-_DOORS: Final = (tasks, account, credit_routes, work, worker, operator)
+_DOORS: Final = (
+    tasks,
+    account,
+    credit_routes,
+    work,
+    worker,
+    contacts,
+    payouts,
+    operator,
+    payout_decisions,
+)
 
 Loop = Callable[[asyncio.Event], Awaitable[None]]
 """A periodic job: runs until the event is set, then ends what it has begun and returns."""
@@ -72,6 +96,8 @@ class Runtime:
         settings: Its environment.
         market: What the use cases work with.
         desk: Where deposits are taken.
+        providers: Who pays workers, as far as the environment says how.
+        mailer: Who takes letters; None where `SMTP_URL` is not set.
         node_id: What this process is called among the running ones.
         draining: Set when the process is about to stop.
     """
@@ -79,6 +105,8 @@ class Runtime:
     settings: Settings
     market: Market
     desk: DepositDesk
+    providers: Providers
+    mailer: Mailer | None
     node_id: str
     draining: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -135,9 +163,15 @@ def compose(runtime: Runtime) -> Parts:
         events_for=timedelta(hours=runtime.settings.events_retention_hours),
     )
     jobs += deposit_jobs(market, runtime.desk)
+    jobs += payout_jobs(market, runtime.providers, runtime.mailer)
     return Parts(
         authenticator=DatabaseAuthenticator(market),
-        services=open_services(market, matcher),
+        services=open_services(
+            market,
+            matcher,
+            providers=runtime.providers,
+            can_mail=runtime.mailer is not None,
+        ),
         route_handlers=[
             health_router(market.db),
             streams_router(market.db, market.bus),
@@ -206,11 +240,22 @@ async def open_runtime(
 ) -> AsyncIterator[Runtime]:
     """Open the parts of a process that stays; raises as `open_market` does."""
     node_id = settings.node_id or f"node-{secrets.token_hex(6)}"
-    async with open_market(settings, dsn, clock=clock) as market, _desk(settings) as desk:
+    async with (
+        open_market(settings, dsn, clock=clock) as market,
+        _desk(settings) as desk,
+        _providers(settings, market.clock) as providers,
+    ):
         notifier = Notifier(market.db, market.bus, node_id=node_id, rng=market.rng)
         await notifier.start(wait_s=_STARTUP_WAIT_S)
         try:
-            yield Runtime(settings=settings, market=market, desk=desk, node_id=node_id)
+            yield Runtime(
+                settings=settings,
+                market=market,
+                desk=desk,
+                providers=providers,
+                mailer=_mailer(settings),
+                node_id=node_id,
+            )
         finally:
             await notifier.stop()
 
@@ -223,6 +268,28 @@ def _desk(settings: Settings) -> contextlib.AbstractAsyncContextManager[DepositD
         prices=settings.stripe_prices,
         public_url=settings.public_url,
     )
+
+
+def _providers(
+    settings: Settings, clock: Clock
+) -> contextlib.AbstractAsyncContextManager[Providers]:
+    paypal, solana = settings.paypal, (settings.solana_rpc_url, settings.solana_keypair)
+    return open_providers(
+        paypal=None if paypal is None else (paypal.client_id, paypal.client_secret),
+        paypal_api_base=settings.paypal_api_base or (LIVE if settings.is_production else SANDBOX),
+        solana=None if solana[0] is None or solana[1] is None else (solana[0], solana[1]),
+        clock=clock,
+    )
+
+
+def _mailer(settings: Settings) -> Mailer | None:
+    if settings.smtp_url is None:
+        return None
+    try:
+        server = parse_smtp_url(settings.smtp_url, settings.public_url)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+    return SmtpMailer(server)
 
 
 def create_app(runtime: Runtime, parts: Parts) -> Application:

@@ -16,6 +16,7 @@ from openclaw_jobs.market.submit_work import Receipt as MarketReceipt
 from openclaw_jobs.market.worker_account import WorkerAccount
 from openclaw_jobs.payments import Earning
 from openclaw_jobs.tasks import Message, TaskView
+from openclaw_jobs.workers import Contact
 from openclaw_jobs.workers.rules import completion_rate, credit_rate
 
 _BASIS_POINTS = 10_000
@@ -130,9 +131,9 @@ def me(account: WorkerAccount, standing: str) -> schemas.Me:
         suspended_until=None if active else rfc3339_or_none(profile.suspended_until),
         suspended_reason=None if active else profile.suspended_reason,
         strikes=profile.strikes,
-        email=None,
-        email_verified=False,
-        payout=None,
+        email=account.contact.email,
+        email_verified=account.contact.email_verified,
+        payout=_payout_binding(account.contact),
         preferences=profile.preferences,
         schedule=profile.schedule,
         stats=schemas.WorkerStats(
@@ -157,6 +158,17 @@ def me(account: WorkerAccount, standing: str) -> schemas.Me:
             today_cents=stats.today_cents,
             lifetime_cents=stats.lifetime_cents,
         ),
+    )
+
+
+def _payout_binding(contact: Contact) -> schemas.PayoutBinding | None:
+    if contact.payout_method is None or contact.payout_address is None:
+        return None
+    until = contact.payout_blocked_until
+    return schemas.PayoutBinding(
+        method=contact.payout_method,
+        address=contact.payout_address,
+        withdrawals_from=rfc3339(until) if until is not None and until > contact.now else None,
     )
 
 

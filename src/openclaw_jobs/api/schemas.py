@@ -330,8 +330,16 @@ class WorkerBalance(msgspec.Struct, frozen=True):
     lifetime_cents: int
 
 
+class PayoutBinding(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a worker is paid; after a change nothing can be withdrawn until `withdrawals_from`."""
+
+    method: str
+    address: str
+    withdrawals_from: str | None
+
+
 class Me(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker's own account. E-mail and payout are null until they can be bound."""
+    """A worker's own account. E-mail and payout are null until they are bound."""
 
     worker_id: str
     name: str | None
@@ -344,7 +352,7 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
     strikes: int
     email: str | None
     email_verified: bool
-    payout: None
+    payout: PayoutBinding | None
     preferences: Preferences
     schedule: Schedule | None
     stats: WorkerStats

@@ -10,6 +10,7 @@ from openclaw_jobs.api.request import ApiRequest
 from openclaw_jobs.dispatch import Matcher
 from openclaw_jobs.kit.batching import Coalescer
 from openclaw_jobs.market.context import Market
+from openclaw_jobs.market.decide_payout import Providers
 from openclaw_jobs.market.submit_work import Answer, Submission, submit_work
 from openclaw_jobs.market.unit import refuse_once
 
@@ -28,18 +29,26 @@ class Services:
         market: What the use cases work with.
         matcher: Where polls are parked.
         submissions: Where submissions share a transaction.
+        providers: Who pays workers, as far as this server is set up for it.
+        can_mail: Whether letters leave this server.
     """
 
     market: Market
     matcher: Matcher
     submissions: Coalescer[Submission, Answer]
+    providers: Providers
+    can_mail: bool
 
 
-def open_services(market: Market, matcher: Matcher) -> Services:
+def open_services(
+    market: Market, matcher: Matcher, *, providers: Providers, can_mail: bool
+) -> Services:
     """Put the parts together."""
     return Services(
         market=market,
         matcher=matcher,
+        providers=providers,
+        can_mail=can_mail,
         submissions=Coalescer(
             partial(_submit, market),
             max_batch=_MAX_GROUP,

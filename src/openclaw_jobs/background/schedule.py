@@ -5,13 +5,17 @@ from functools import partial
 
 from openclaw_jobs.background.loops import Periodic
 from openclaw_jobs.dispatch import Matcher
+from openclaw_jobs.identity.mail.smtp import Mailer
 from openclaw_jobs.market.clean_up import clean_up
 from openclaw_jobs.market.context import Market
+from openclaw_jobs.market.decide_payout import Providers
 from openclaw_jobs.market.open_deposit import end_unborn_deposits
 from openclaw_jobs.market.post_fees import post_fees
 from openclaw_jobs.market.recover_leases import recover
 from openclaw_jobs.market.release_earnings import release_earnings
 from openclaw_jobs.market.report_node import report_node
+from openclaw_jobs.market.send_mails import send_mails
+from openclaw_jobs.market.work_payouts import work_payouts
 from openclaw_jobs.market.work_webhooks import work_webhooks
 from openclaw_jobs.payments.deposits import DepositDesk
 
@@ -45,6 +49,17 @@ def deposit_jobs(market: Market, desk: DepositDesk) -> list[Periodic]:
         Periodic("webhooks", 1.0, partial(work_webhooks, market, desk), desk.arrived),
         Periodic("deposit-fees", 2.0, partial(post_fees, market, desk)),
         Periodic("unborn-deposits", 600.0, partial(end_unborn_deposits, market)),
+    ]
+
+
+def payout_jobs(market: Market, providers: Providers, mailer: Mailer | None) -> list[Periodic]:
+    """The jobs of payouts and of mail; any number of processes may run them.
+
+    A letter is waited for by a person, so mail is looked for more often than payouts.
+    """
+    return [
+        Periodic("payouts", 5.0, partial(work_payouts, market, providers)),
+        Periodic("mails", 2.0, partial(send_mails, market, mailer)),
     ]
 
 

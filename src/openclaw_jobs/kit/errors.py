@@ -20,6 +20,7 @@ STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "already_credited": 409,
     "not_creditable": 409,
     "not_cancellable": 409,
+    "wrong_state": 409,
     "idempotency_conflict": 409,
     "idempotency_in_progress": 409,
     "payload_too_large": 413,

@@ -6,7 +6,7 @@ import msgspec
 
 from openclaw_jobs import ledger
 from openclaw_jobs.ledger import Proof
-from openclaw_jobs.market import store
+from openclaw_jobs.market import store, store_payout_proof
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.payments.deposits import store as deposits
 
@@ -24,6 +24,7 @@ async def prove_ledger(market: Market) -> Proof:
         await store.plan_for_whole_tables(conn)
         proof = await ledger.verify(conn)
         violations = await store.select_violations(conn, _MAX_VIOLATIONS)
+        violations += await store_payout_proof.select_violations(conn, _MAX_VIOLATIONS)
         violations += await deposits.select_violations(conn, _MAX_VIOLATIONS)
     return msgspec.structs.replace(
         proof,

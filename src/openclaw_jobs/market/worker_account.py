@@ -7,6 +7,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from openclaw_jobs import ledger
+from openclaw_jobs.db import Connection
 from openclaw_jobs.economy import TierThreshold
 from openclaw_jobs.kit.errors import invalid, not_found
 from openclaw_jobs.ledger import Account
@@ -14,9 +15,17 @@ from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.unit import begin
 from openclaw_jobs.payments import EarningPage
 from openclaw_jobs.payments import store as earnings
-from openclaw_jobs.workers import PreferencesChange, Profile, Schedule, Tier, WorkerStats
+from openclaw_jobs.workers import (
+    Contact,
+    PreferencesChange,
+    Profile,
+    Schedule,
+    Tier,
+    WorkerStats,
+)
 from openclaw_jobs.workers import service as workers
 from openclaw_jobs.workers.rules import completion_rate, credit_rate, is_timezone, next_tier
+from openclaw_jobs.workers.store_contact import select_contact
 
 
 class Requirement(msgspec.Struct, frozen=True):
@@ -31,6 +40,7 @@ class WorkerAccount(msgspec.Struct, frozen=True):
     """All that a worker may know of itself; money in cents."""
 
     profile: Profile
+    contact: Contact
     stats: WorkerStats
     next_tier: Tier | None
     requirements: list[Requirement]
@@ -55,10 +65,20 @@ async def get_account(market: Market, worker_id: str) -> WorkerAccount:
         Problem: `not_found`.
     """
     async with market.db.transaction() as conn:
-        profile = await workers.profile(conn, worker_id)
-        stats = await workers.stats(conn, worker_id, market.clock.now())
-        balances = await ledger.balances(conn, worker_id)
-    if profile is None or stats is None:
+        return await read_account(market, conn, worker_id)
+
+
+async def read_account(market: Market, conn: Connection, worker_id: str) -> WorkerAccount:
+    """A worker's own account, as the transaction of `conn` sees it.
+
+    Raises:
+        Problem: `not_found`.
+    """
+    profile = await workers.profile(conn, worker_id)
+    contact = await select_contact(conn, worker_id)
+    stats = await workers.stats(conn, worker_id, market.clock.now())
+    balances = await ledger.balances(conn, worker_id)
+    if profile is None or stats is None or contact is None:
         raise not_found("worker")
     above = next_tier(profile.tier)
     requirements = (
@@ -66,6 +86,7 @@ async def get_account(market: Market, worker_id: str) -> WorkerAccount:
     )
     return WorkerAccount(
         profile=profile,
+        contact=contact,
         stats=stats,
         next_tier=above,
         requirements=requirements,

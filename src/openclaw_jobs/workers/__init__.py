@@ -2,6 +2,7 @@
 
 from openclaw_jobs.workers.models import (
     TIERS,
+    Contact,
     Preferences,
     PreferencesChange,
     Profile,
@@ -15,6 +16,7 @@ from openclaw_jobs.workers.models import (
 
 __all__ = [
     "TIERS",
+    "Contact",
     "Preferences",
     "PreferencesChange",
     "Profile",

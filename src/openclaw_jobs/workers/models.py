@@ -83,6 +83,25 @@ class Profile(msgspec.Struct, frozen=True):
     created_at: datetime
 
 
+class Contact(msgspec.Struct, frozen=True, kw_only=True):
+    """How a worker is reached and paid; `now` is when it was read, by the database's clock.
+
+    Attributes:
+        email: The address it gave, proven to be its own if `email_verified`.
+        payout_address: A PayPal e-mail address or a Solana address, as `payout_method` says.
+        payout_blocked_until: Nothing can be withdrawn before, as the payout address was changed.
+    """
+
+    email: str | None
+    email_verified: bool
+    payout_method: Literal["paypal", "solana"] | None
+    payout_address: str | None
+    payout_blocked_until: datetime | None
+    standing: Standing
+    suspended_until: datetime | None
+    now: datetime
+
+
 class WorkerStats(msgspec.Struct, frozen=True):
     """How a worker's claims ended, and what they earned; `today` is a UTC day."""
 
