@@ -81,12 +81,7 @@ class Coalescer(Generic[Item, Answer]):
     async def _run_batches(self) -> None:
         # The runner is a task of its own: a caller that goes away cancels only its own waiting,
         # never the transaction that it shares with others.
-        while self._waiting:
-            if self._linger_s and len(self._waiting) < self._expected:
-                await self._linger()
-            take = min(self._max_batch, len(self._waiting))
-            batch = [self._waiting.popleft() for _ in range(take)]
-            self._expected = len(batch)
+        while batch := await self._next_batch():
             try:
                 answers = await self._handle([item for item, _ in batch])
                 if len(answers) != len(batch):
@@ -104,6 +99,15 @@ class Coalescer(Generic[Item, Answer]):
                     future.set_exception(answer)
                 else:
                     future.set_result(answer)
+
+    async def _next_batch(self) -> list[tuple[Item, asyncio.Future[Answer]]]:
+        """What waits now; empty if nothing does, or another run took it meanwhile."""
+        if self._linger_s and 0 < len(self._waiting) < self._expected:
+            await self._linger()
+        take = min(self._max_batch, len(self._waiting))
+        if take:
+            self._expected = take
+        return [self._waiting.popleft() for _ in range(take)]
 
     async def _linger(self) -> None:
         """Wait for as many items as the last batch had, but not for long."""
