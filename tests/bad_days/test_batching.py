@@ -59,6 +59,30 @@ async def test_a_refusal_is_its_callers_own_and_a_failure_everybodys() -> None:
     assert await shared.submit(5) == 10
 
 
+@pytest.mark.parametrize("concurrency", [1, 2])
+async def test_who_asks_again_in_the_moment_of_its_answer_is_heard(concurrency: int) -> None:
+    double = Doubling()
+    double.let.set()
+    shared: Coalescer[int, int] = Coalescer(double, max_batch=10, concurrency=concurrency)
+
+    async def ask(first: int) -> None:
+        for n in range(first, first + 20):
+            assert await shared.submit(n) == 2 * n
+
+    async with asyncio.timeout(5):
+        await asyncio.gather(*(ask(1_000 * n) for n in range(1, 1 + concurrency)))
+
+
+async def test_runs_that_linger_together_leave_no_empty_batch() -> None:
+    double = Doubling()
+    double.let.set()
+    shared: Coalescer[int, int] = Coalescer(double, max_batch=100, concurrency=2, linger_s=0.02)
+    await shared.submit_many(range(10))
+    for n in range(4):
+        assert await shared.submit_many([n, n + 1]) == [2 * n, 2 * n + 2]
+    assert [] not in double.batches
+
+
 async def test_batches_are_bounded_and_many_at_once() -> None:
     double = Doubling()
     shared: Coalescer[int, int] = Coalescer(double, max_batch=3, concurrency=2)
