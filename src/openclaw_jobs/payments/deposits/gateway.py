@@ -229,7 +229,7 @@ async def _call(answer: Awaitable[T]) -> T:
     try:
         return await answer
     except (stripe.APIConnectionError, stripe.RateLimitError) as error:
-        raise StripeUnavailable(type(error).__name__) from error
+        raise StripeUnavailable(type(error.__cause__ or error).__name__) from error
     except stripe.StripeError as error:
         status = error.http_status
         if status is None or status >= _SERVER_ERROR or status == _CONFLICT:
