@@ -5,11 +5,7 @@ from typing import Any
 
 import pytest
 
-from openclaw_jobs import ledger
-from openclaw_jobs.kit.ids import new_id
 from openclaw_jobs.market.release_earnings import release_earnings
-from openclaw_jobs.market.unit import begin
-from openclaw_jobs.payments import rules, store_lots
 from tests.running import Node, Party
 
 
@@ -97,14 +93,11 @@ async def test_what_a_worker_cannot_give_back_is_repaid_by_later_earnings(node: 
 
 
 async def spend_available(node: Node, worker: Party, cents: int) -> None:
-    """Withdraw everything, as a payout does, without a provider."""
-    async with begin(node.market) as unit:
-        await ledger.lock_balances(unit.conn, [worker.id])
-        lots = await store_lots.lock_open_lots(unit.conn, worker.id, cents)
-        await store_lots.update_lots(unit.conn, rules.consume(lots, cents))
-        transfer = ledger.withdrawal(new_id("pay"), worker.id, cents)
-        assert transfer is not None
-        await ledger.post(unit.conn, [transfer])
+    """Withdraw so much; the payout waits for its approval."""
+    await node.configure("commissions", min_withdrawal_cents=1, require_verified_email=False)
+    bound = {"method": "paypal", "email": "worker@example.com"}
+    await worker.ok("POST", "/api/worker/bind-payout", bound)
+    await worker.ok("POST", "/api/worker/withdraw", {"amount_cents": cents}, 201)
 
 
 async def test_a_hundred_credits_at_once_are_one(node: Node) -> None:
