@@ -270,16 +270,23 @@ def _desk(settings: Settings) -> contextlib.AbstractAsyncContextManager[DepositD
     )
 
 
-def _providers(
-    settings: Settings, clock: Clock
-) -> contextlib.AbstractAsyncContextManager[Providers]:
-    paypal, solana = settings.paypal, (settings.solana_rpc_url, settings.solana_keypair)
-    return open_providers(
+@contextlib.asynccontextmanager
+async def _providers(settings: Settings, clock: Clock) -> AsyncIterator[Providers]:
+    paypal = settings.paypal
+    rails = open_providers(
         paypal=None if paypal is None else (paypal.client_id, paypal.client_secret),
         paypal_api_base=settings.paypal_api_base or (LIVE if settings.is_production else SANDBOX),
-        solana=None if solana[0] is None or solana[1] is None else (solana[0], solana[1]),
+        solana_rpc_url=settings.solana_rpc_url,
+        solana_keypair=settings.solana_keypair,
+        solana_usdc_mint=settings.solana_usdc_mint,
         clock=clock,
     )
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            found = await stack.enter_async_context(rails)
+        except ValueError as error:
+            raise SettingsError(str(error)) from None
+        yield found
 
 
 def _mailer(settings: Settings) -> Mailer | None:

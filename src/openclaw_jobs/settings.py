@@ -83,6 +83,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     paypal_api_base: str | None = None
     solana_rpc_url: str | None = None
     solana_keypair: str | None = None
+    solana_usdc_mint: str | None = None
     smtp_url: str | None = None
 
     rate_limit_storage: str = "memory://"
@@ -152,6 +153,8 @@ def _read(reader: "_Reader") -> dict[str, Any]:
     high = defaults.db_pool_max_size if maximum is None else maximum
     if low > high:
         reader.faults.append(f"DB_POOL_MIN_SIZE ({low}) is more than DB_POOL_MAX_SIZE ({high})")
+    if (reader.text("SOLANA_RPC_URL") is None) != (reader.text("SOLANA_KEYPAIR") is None):
+        reader.faults.append("SOLANA_RPC_URL and SOLANA_KEYPAIR are of use only together")
     return {
         "environment": reader.choice("OPENCLAW_ENV", ("development", "production")),
         "database_url": reader.text("DATABASE_URL"),
@@ -173,6 +176,7 @@ def _read(reader: "_Reader") -> dict[str, Any]:
         "paypal_api_base": reader.url("PAYPAL_API_BASE"),
         "solana_rpc_url": reader.url("SOLANA_RPC_URL"),
         "solana_keypair": reader.text("SOLANA_KEYPAIR"),
+        "solana_usdc_mint": reader.text("SOLANA_USDC_MINT"),
         "smtp_url": reader.text("SMTP_URL"),
         "rate_limit_storage": reader.text("RATE_LIMIT_STORAGE"),
         "trusted_proxies": reader.networks("TRUSTED_PROXIES"),

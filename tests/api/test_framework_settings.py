@@ -108,10 +108,12 @@ def test_values_are_read(environ: dict[str, str], field: str, value: Any) -> Non
         {"GITHUB_CLIENT_ID": "id"},
         {"GITHUB_CLIENT_SECRET": "s"},
         {"PAYPAL_SECRET": "s"},
+        {"SOLANA_KEYPAIR": "[1]"},
+        {"SOLANA_RPC_URL": "https://host"},
     ],
 )
 def test_half_a_pair_is_refused(environ: dict[str, str]) -> None:
-    with pytest.raises(SettingsError, match=r"GITHUB|PAYPAL"):
+    with pytest.raises(SettingsError, match=r"GITHUB|PAYPAL|SOLANA"):
         Settings.from_environment(environ)
 
 

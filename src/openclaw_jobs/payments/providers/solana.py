@@ -46,7 +46,7 @@ from openclaw_jobs.payments.providers.solana_rpc import (
     WithContext,
 )
 
-__all__ = ["Solana", "read_keypair"]
+__all__ = ["Solana", "read_keypair", "read_mint"]
 
 _CONFIRMED: Final = "confirmed"
 _FINALIZED: Final = "finalized"
@@ -78,6 +78,18 @@ def read_keypair(setting: str) -> Keypair:
             message = "SOLANA_KEYPAIR is neither a keypair nor a file that can be read"
             raise rules.KeypairError(message) from None
         return rules.keypair_from(text)
+
+
+def read_mint(setting: str | None) -> Pubkey | None:
+    """The token named by `SOLANA_USDC_MINT`; None leaves it to the chain.
+
+    Raises:
+        ValueError: No address.
+    """
+    try:
+        return None if setting is None else Pubkey.from_string(setting)
+    except ValueError:
+        raise ValueError("SOLANA_USDC_MINT is no address on Solana") from None
 
 
 class Solana:
