@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -39,11 +39,24 @@ def demo(folder: Path, *options: str, **more: str) -> Iterator["subprocess.Popen
 
 def processes_of(folder: Path) -> dict[int, str]:
     """The processes whose command line names the folder: server, PostgreSQL and workers do."""
-    listed = subprocess.run(
-        ["ps", "-axww", "-o", "pid=", "-o", "command="], capture_output=True, text=True, check=True
-    )
-    pairs = (line.strip().partition(" ") for line in listed.stdout.splitlines())
-    return {int(pid): command for pid, _, command in pairs if str(folder) in command}
+    return {pid: command for pid, command in processes() if str(folder) in command}
+
+
+def processes() -> Iterator[tuple[int, str]]:
+    """Every process and its command line; from /proc where there is one, as `ps` may be missing."""
+    if not Path("/proc/self/cmdline").exists():
+        every = ["ps", "-axww", "-o", "pid=", "-o", "command="]
+        listed = subprocess.run(every, capture_output=True, text=True, check=True)
+        for line in listed.stdout.splitlines():
+            pid, _, command = line.strip().partition(" ")
+            yield int(pid), command
+        return
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            # One that ended while we look is none of those that are left.
+            with suppress(FileNotFoundError, ProcessLookupError):
+                found = (entry / "cmdline").read_text(encoding="utf-8", errors="replace")
+                yield int(entry.name), found.replace("\0", " ")
 
 
 def wait_for(said: IO[str] | None, words: str) -> str:
