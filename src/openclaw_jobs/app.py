@@ -22,6 +22,7 @@ from openclaw_jobs.api import (
     account,
     contacts,
     operator,
+    operator_parties,
     payout_decisions,
     payouts,
     tasks,
@@ -35,27 +36,35 @@ from openclaw_jobs.api.deposits import deposit_routes
 from openclaw_jobs.api.guards import Authenticator, FrontDoor
 from openclaw_jobs.api.health import health_router
 from openclaw_jobs.api.limits import AddressBook, RateLimiter
+from openclaw_jobs.api.operator_money import operator_money_routes
 from openclaw_jobs.api.server import serve_http
 from openclaw_jobs.api.services import Services, attach, open_services
+from openclaw_jobs.api.stats import stats_routes
 from openclaw_jobs.api.streams import streams_router
-from openclaw_jobs.background import deposit_jobs, market_jobs, node_job, payout_jobs, repeat
+from openclaw_jobs.background import (
+    deposit_jobs,
+    market_jobs,
+    node_job,
+    payout_jobs,
+    reconcile_job,
+    repeat,
+)
 from openclaw_jobs.db import Database
 from openclaw_jobs.db.migrate import migrate
 from openclaw_jobs.dispatch import Matcher
 from openclaw_jobs.economy import ConfigCache
 from openclaw_jobs.economy import service as economy
 from openclaw_jobs.events import Bus, Notifier
-from openclaw_jobs.identity.mail.rules import parse_smtp_url
-from openclaw_jobs.identity.mail.smtp import Mailer, SmtpMailer
+from openclaw_jobs.identity.mail.smtp import Mailer
 from openclaw_jobs.kit.clock import Clock, SystemClock
 from openclaw_jobs.market.claim_tasks import any_queued, claim_tasks, give_back
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.decide_payout import Providers
 from openclaw_jobs.market.report_node import forget_node
-from openclaw_jobs.payments.deposits import DepositDesk, open_desk
-from openclaw_jobs.payments.providers.paypal import LIVE, SANDBOX
-from openclaw_jobs.payments.providers.setup import open_providers
-from openclaw_jobs.settings import IDEMPOTENCY_RETENTION_HOURS, Settings, SettingsError
+from openclaw_jobs.outside import make_mailer, open_payout_rails, open_stripe_desk
+from openclaw_jobs.payments.deposits import DepositDesk
+from openclaw_jobs.payments.reconciliation.setup import reconciled_rails
+from openclaw_jobs.settings import IDEMPOTENCY_RETENTION_HOURS, Settings
 
 __all__ = [
     "Parts",
@@ -81,6 +90,7 @@ _DOORS: Final = (
     contacts,
     payouts,
     operator,
+    operator_parties,
     payout_decisions,
 )
 
@@ -164,6 +174,8 @@ def compose(runtime: Runtime) -> Parts:
     )
     jobs += deposit_jobs(market, runtime.desk)
     jobs += payout_jobs(market, runtime.providers, runtime.mailer)
+    rails = reconciled_rails(runtime.desk.gateway, runtime.providers)
+    jobs.append(reconcile_job(market, rails))
     return Parts(
         authenticator=DatabaseAuthenticator(market),
         services=open_services(
@@ -177,6 +189,8 @@ def compose(runtime: Runtime) -> Parts:
             streams_router(market.db, market.bus),
             *(handler for door in _DOORS for handler in door.HANDLERS),
             *deposit_routes(market, runtime.desk),
+            *operator_money_routes(market, rails),
+            *stats_routes(market, runtime.desk, runtime.settings.coverage_alert_percent),
         ],
         drain=drain,
         web_loops=[match, report],
@@ -242,8 +256,8 @@ async def open_runtime(
     node_id = settings.node_id or f"node-{secrets.token_hex(6)}"
     async with (
         open_market(settings, dsn, clock=clock) as market,
-        _desk(settings) as desk,
-        _providers(settings, market.clock) as providers,
+        open_stripe_desk(settings) as desk,
+        open_payout_rails(settings, market.clock) as providers,
     ):
         notifier = Notifier(market.db, market.bus, node_id=node_id, rng=market.rng)
         await notifier.start(wait_s=_STARTUP_WAIT_S)
@@ -253,50 +267,11 @@ async def open_runtime(
                 market=market,
                 desk=desk,
                 providers=providers,
-                mailer=_mailer(settings),
+                mailer=make_mailer(settings),
                 node_id=node_id,
             )
         finally:
             await notifier.stop()
-
-
-def _desk(settings: Settings) -> contextlib.AbstractAsyncContextManager[DepositDesk]:
-    return open_desk(
-        secret_key=settings.stripe_secret_key,
-        webhook_secret=settings.stripe_webhook_secret,
-        api_base=settings.stripe_api_base,
-        prices=settings.stripe_prices,
-        public_url=settings.public_url,
-    )
-
-
-@contextlib.asynccontextmanager
-async def _providers(settings: Settings, clock: Clock) -> AsyncIterator[Providers]:
-    paypal = settings.paypal
-    rails = open_providers(
-        paypal=None if paypal is None else (paypal.client_id, paypal.client_secret),
-        paypal_api_base=settings.paypal_api_base or (LIVE if settings.is_production else SANDBOX),
-        solana_rpc_url=settings.solana_rpc_url,
-        solana_keypair=settings.solana_keypair,
-        solana_usdc_mint=settings.solana_usdc_mint,
-        clock=clock,
-    )
-    async with contextlib.AsyncExitStack() as stack:
-        try:
-            found = await stack.enter_async_context(rails)
-        except ValueError as error:
-            raise SettingsError(str(error)) from None
-        yield found
-
-
-def _mailer(settings: Settings) -> Mailer | None:
-    if settings.smtp_url is None:
-        return None
-    try:
-        server = parse_smtp_url(settings.smtp_url, settings.public_url)
-    except ValueError as error:
-        raise SettingsError(str(error)) from None
-    return SmtpMailer(server)
 
 
 def create_app(runtime: Runtime, parts: Parts) -> Application:

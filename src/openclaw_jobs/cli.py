@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from openclaw_jobs import __version__
+from openclaw_jobs import __version__, cli_ledger
 from openclaw_jobs.client import cli as client_cli
 from openclaw_jobs.demo import cli as demo_cli
 
@@ -389,6 +389,8 @@ def _print_config(entry: Any) -> None:  # noqa: ANN401 - economy's ConfigEntry
         table.add_row(name, json_module.dumps(value))
     Console().print(table)
 
+
+cli_ledger.register(ledger_app, _with_market)
 
 if __name__ == "__main__":
     main()

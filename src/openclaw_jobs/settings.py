@@ -60,6 +60,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         public_url: Where the site is reached from outside, without a trailing slash.
         stripe_prices: Stripe's price id for each pack that has one.
         trusted_proxies: Networks whose forwarding headers are believed.
+        coverage_alert_percent: Below this share of what is owed the operator is told.
         db_prepare: False for a PgBouncer in transaction mode.
         node_id: What this process is called on its events; None lets it make one.
         log_format: None means `json` in production and `console` in development.
@@ -85,6 +86,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     solana_keypair: str | None = None
     solana_usdc_mint: str | None = None
     smtp_url: str | None = None
+    coverage_alert_percent: float = 100.0
 
     rate_limit_storage: str = "memory://"
     trusted_proxies: tuple[Network, ...] = ()
@@ -178,6 +180,7 @@ def _read(reader: "_Reader") -> dict[str, Any]:
         "solana_keypair": reader.text("SOLANA_KEYPAIR"),
         "solana_usdc_mint": reader.text("SOLANA_USDC_MINT"),
         "smtp_url": reader.text("SMTP_URL"),
+        "coverage_alert_percent": reader.number("COVERAGE_ALERT_PERCENT", float, low=0, high=1000),
         "rate_limit_storage": reader.text("RATE_LIMIT_STORAGE"),
         "trusted_proxies": reader.networks("TRUSTED_PROXIES"),
         "db_pool_min_size": minimum,

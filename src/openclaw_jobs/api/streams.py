@@ -1,7 +1,7 @@
 """`GET /api/events` and `GET /api/task/{id}/events`: what happens, as it happens."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Annotated, Any, Final
 
@@ -91,7 +91,9 @@ def streams_router(db: Database, bus: Bus) -> Router:
     return Router("/", route_handlers=[follow_buyer, follow_task])
 
 
-def event_stream(chunks: AsyncGenerator[bytes, None]) -> ASGIApp:
+def event_stream(
+    chunks: AsyncGenerator[bytes, None], headers: Sequence[tuple[bytes, bytes]] = _HEADERS
+) -> ASGIApp:
     """An answer of `chunks`, sent as they come, until they end or the client is gone.
 
     The generator is closed in either case, before the answer returns.
@@ -104,7 +106,7 @@ def event_stream(chunks: AsyncGenerator[bytes, None]) -> ASGIApp:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def answer(_scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
-        await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
+        await send({"type": "http.response.start", "status": 200, "headers": list(headers)})
         passing_on = asyncio.create_task(pass_on(send))
         gone = asyncio.create_task(until_hung_up(receive))
         try:

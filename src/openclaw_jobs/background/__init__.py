@@ -1,6 +1,20 @@
 """The background door: what runs by the clock, without anybody asking."""
 
 from openclaw_jobs.background.loops import Periodic, repeat
-from openclaw_jobs.background.schedule import deposit_jobs, market_jobs, node_job, payout_jobs
+from openclaw_jobs.background.schedule import (
+    deposit_jobs,
+    market_jobs,
+    node_job,
+    payout_jobs,
+    reconcile_job,
+)
 
-__all__ = ["Periodic", "deposit_jobs", "market_jobs", "node_job", "payout_jobs", "repeat"]
+__all__ = [
+    "Periodic",
+    "deposit_jobs",
+    "market_jobs",
+    "node_job",
+    "payout_jobs",
+    "reconcile_job",
+    "repeat",
+]

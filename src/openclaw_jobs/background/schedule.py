@@ -1,5 +1,6 @@
 """Which jobs there are, and how often each runs."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -11,6 +12,7 @@ from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.decide_payout import Providers
 from openclaw_jobs.market.open_deposit import end_unborn_deposits
 from openclaw_jobs.market.post_fees import post_fees
+from openclaw_jobs.market.reconcile import reconcile_daily
 from openclaw_jobs.market.recover_leases import recover
 from openclaw_jobs.market.release_earnings import release_earnings
 from openclaw_jobs.market.report_node import report_node
@@ -18,6 +20,7 @@ from openclaw_jobs.market.send_mails import send_mails
 from openclaw_jobs.market.work_payouts import work_payouts
 from openclaw_jobs.market.work_webhooks import work_webhooks
 from openclaw_jobs.payments.deposits import DepositDesk
+from openclaw_jobs.payments.reconciliation import RailRecords
 
 
 def market_jobs(market: Market, *, replays_for: timedelta, events_for: timedelta) -> list[Periodic]:
@@ -61,6 +64,11 @@ def payout_jobs(market: Market, providers: Providers, mailer: Mailer | None) -> 
         Periodic("payouts", 5.0, partial(work_payouts, market, providers)),
         Periodic("mails", 2.0, partial(send_mails, market, mailer)),
     ]
+
+
+def reconcile_job(market: Market, rails: Sequence[RailRecords]) -> Periodic:
+    """Looks now and then whether the daily comparison is due; any number of processes may."""
+    return Periodic("reconcile", 600.0, partial(reconcile_daily, market, rails))
 
 
 def node_job(market: Market, matcher: Matcher, node_id: str) -> Periodic:

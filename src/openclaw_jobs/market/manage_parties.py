@@ -5,6 +5,7 @@ from datetime import datetime
 import msgspec
 
 from openclaw_jobs import audit, buyers
+from openclaw_jobs.audit import AuditPage
 from openclaw_jobs.dispatch.models import EndedLease
 from openclaw_jobs.dispatch.store import claims, leases
 from openclaw_jobs.kit.errors import invalid, not_found
@@ -164,3 +165,13 @@ async def _buyer(unit: Unit, buyer_id: str) -> BuyerRow:
     if not found:
         raise not_found("buyer")
     return found[0]
+
+
+async def list_audit(market: Market, limit: int, cursor: str | None) -> AuditPage:
+    """A page of who did what as operator, newest first.
+
+    Raises:
+        Problem: `validation_failed` for a cursor that was never given out.
+    """
+    async with market.db.read() as conn:
+        return await audit.list_entries(conn, limit, cursor)

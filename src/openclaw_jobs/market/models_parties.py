@@ -1,4 +1,4 @@
-"""Workers and buyers as an operator sees them; amounts in cents."""
+"""Workers, buyers, deposits and events as an operator sees them; amounts in cents."""
 
 from datetime import datetime
 
@@ -45,3 +45,34 @@ class BuyerRow(msgspec.Struct, frozen=True):
     bonus_cents: int
     spent_cents: int
     credited_cents: int
+
+
+class EventRow(msgspec.Struct, frozen=True):
+    """What a provider told us, without what it said: that may hold a buyer's data."""
+
+    source: str
+    event_id: str
+    type: str
+    status: str
+    attempts: int
+    error: str | None
+    received_at: datetime
+    handled_at: datetime | None
+
+
+class DepositRow(msgspec.Struct, frozen=True):
+    """A deposit with all of its names at Stripe."""
+
+    deposit_id: str
+    buyer_id: str
+    pack: str
+    amount_cents: int
+    bonus_cents: int
+    refunded_cents: int
+    fee_cents: int | None
+    status: str
+    session_id: str | None
+    payment_intent_id: str | None
+    charge_id: str | None
+    created_at: datetime
+    paid_at: datetime | None

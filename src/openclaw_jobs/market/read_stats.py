@@ -77,14 +77,14 @@ class Amount(msgspec.Struct, frozen=True):
     """How many, and how many cents in all."""
 
     count: int
-    cents: int
+    amount_cents: int
 
 
 class CreditsWaiting(msgspec.Struct, frozen=True):
     """Credits that an operator has to decide on."""
 
     count: int
-    cents: int
+    amount_cents: int
     oldest_at: datetime | None
 
 

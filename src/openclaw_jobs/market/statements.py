@@ -1,7 +1,7 @@
 """The statement of an account: what it held, every posting in a period, and what it held then."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -114,7 +114,7 @@ async def get_statement(
 
 async def stream_statement(
     market: Market, name: str, since: datetime, until: datetime
-) -> AsyncIterator[list[StatementLine]]:
+) -> AsyncGenerator[list[StatementLine], None]:
     """A whole statement, batch by batch, from one snapshot of the database.
 
     Each account's opening balance comes first and its closing balance last, so that a reader

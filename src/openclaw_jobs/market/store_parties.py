@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from openclaw_jobs.db import Connection
-from openclaw_jobs.market.models_parties import BuyerRow, WorkerRow
+from openclaw_jobs.market.models_parties import BuyerRow, DepositRow, EventRow, WorkerRow
 
 
 async def select_workers(
@@ -99,3 +99,44 @@ async def reinstate_worker(conn: Connection, worker_id: str) -> bool:
         (worker_id,),
     )
     return cursor.rowcount == 1
+
+
+async def select_events(
+    conn: Connection,
+    *,
+    before: tuple[datetime, str, str] | None,
+    status: str | None,
+    limit: int,
+) -> list[EventRow]:
+    """What providers told us before a time (source and id part those of one time), newest first."""
+    at, source, event_id = before or (None, None, None)
+    cursor = await conn.execute(
+        """
+        SELECT source, event_id, type, status, attempts, error, received_at, handled_at
+        FROM webhook_events
+        WHERE (%(at)s::timestamptz IS NULL
+                OR (received_at, source, event_id) < (%(at)s, %(source)s, %(id)s))
+            AND (%(status)s::text IS NULL OR status = %(status)s)
+        ORDER BY received_at DESC, source DESC, event_id DESC LIMIT %(limit)s
+        """,
+        {"at": at, "source": source, "id": event_id, "status": status, "limit": limit},
+    )
+    return [EventRow(*row) for row in await cursor.fetchall()]
+
+
+async def select_deposits(
+    conn: Connection, *, before: str | None, status: str | None, limit: int
+) -> list[DepositRow]:
+    """All buyers' deposits under the id `before`, newest first."""
+    cursor = await conn.execute(
+        """
+        SELECT id, buyer_id, pack, cents, bonus_cents, refunded_cents, fee_cents, status,
+            session_id, payment_intent_id, charge_id, created_at, paid_at
+        FROM deposits
+        WHERE (%(before)s::text IS NULL OR id < %(before)s)
+            AND (%(status)s::text IS NULL OR status = %(status)s)
+        ORDER BY id DESC LIMIT %(limit)s
+        """,
+        {"before": before, "status": status, "limit": limit},
+    )
+    return [DepositRow(*row) for row in await cursor.fetchall()]
