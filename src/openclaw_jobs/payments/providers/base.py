@@ -26,7 +26,7 @@ class PayoutOrder(msgspec.Struct, frozen=True, kw_only=True):
         address: Where to: a PayPal e-mail address or a Solana address.
         reference: What the provider calls it, once that is known.
         signed: The bytes that `prepare` signed; sent again as they are.
-        valid_until: After this the signed bytes can't take effect any more (a block height).
+        valid_until: After this it can't or must not be sent again (a block height, a Unix time).
     """
 
     payout_id: str

@@ -1,9 +1,9 @@
 """Payouts in USDC on Solana.
 
 A payment is signed once, in `prepare`, and stored before it is sent; after that only those bytes
-are ever sent, and the chain takes a signature once. They name a recent block and can land for
-about a minute and a half; when that is over, and the chain's final part doesn't hold them, they
-never will, and only then is the attempt failed and another one safe.
+are ever sent, and the chain takes a signature once. They name a recent block and can land for about
+a minute; when that is over, and the chain's final part doesn't hold them, they never will, and only
+then is the attempt failed and another one safe.
 """
 
 import asyncio
