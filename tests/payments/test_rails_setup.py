@@ -6,8 +6,8 @@ import pytest
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
-from openclaw_jobs.app import _providers
 from openclaw_jobs.kit.clock import SystemClock
+from openclaw_jobs.outside import open_payout_rails
 from openclaw_jobs.payments.providers.paypal import LIVE, SANDBOX, PayPal
 from openclaw_jobs.payments.providers.solana import Solana
 from openclaw_jobs.settings import Settings, SettingsError
@@ -34,7 +34,7 @@ async def test_a_rail_is_there_when_its_names_are_set() -> None:
         (PAYPAL | solana(), {"manual", "paypal", "solana"}),
     ):
         settings = Settings.from_environment(environ)
-        async with _providers(settings, SystemClock()) as rails:
+        async with open_payout_rails(settings, SystemClock()) as rails:
             assert set(rails) == names
             assert all(rail.name == name for name, rail in rails.items())
 
@@ -48,7 +48,7 @@ async def test_a_rail_is_there_when_its_names_are_set() -> None:
     ],
 )
 async def test_only_production_pays_real_money(environ: dict[str, str], base: str) -> None:
-    async with _providers(Settings.from_environment(environ), SystemClock()) as rails:
+    async with open_payout_rails(Settings.from_environment(environ), SystemClock()) as rails:
         paypal = rails["paypal"]
         assert isinstance(paypal, PayPal)
         assert paypal._base == base
@@ -57,7 +57,7 @@ async def test_only_production_pays_real_money(environ: dict[str, str], base: st
 async def test_another_token_can_be_named() -> None:
     mint = Pubkey.new_unique()
     settings = Settings.from_environment(solana(SOLANA_USDC_MINT=str(mint)))
-    async with _providers(settings, SystemClock()) as rails:
+    async with open_payout_rails(settings, SystemClock()) as rails:
         chain = rails["solana"]
         assert isinstance(chain, Solana)
         assert chain._token == mint
@@ -75,4 +75,4 @@ async def test_what_cannot_be_used_stops_the_start(environ: dict[str, str], name
     settings = Settings.from_environment(environ)
     async with contextlib.AsyncExitStack() as stack:
         with pytest.raises(SettingsError, match=name):
-            await stack.enter_async_context(_providers(settings, SystemClock()))
+            await stack.enter_async_context(open_payout_rails(settings, SystemClock()))
