@@ -127,6 +127,10 @@ def deposit_routes(market: Market, desk: DepositDesk) -> list[Any]:
         page = await list_deposits(market, request.buyer_id, cursor, limit)
         return DepositList([_entry(found) for found in page.deposits], page.resume_after)
 
+    return [deposit, webhook, deposits, _reinstate_route(market), *_pages()]
+
+
+def _reinstate_route(market: Market) -> Any:  # noqa: ANN401 - a handler
     @post(
         "/api/admin/buyers/{buyer_id:str}/reinstate",
         status_code=200,
@@ -143,7 +147,7 @@ def deposit_routes(market: Market, desk: DepositDesk) -> list[Any]:
         )
         return _reinstated(reinstated)
 
-    return [deposit, webhook, deposits, reinstate, *_pages()]
+    return reinstate
 
 
 def _pages() -> list[Any]:

@@ -83,7 +83,7 @@ async def _open(
 async def _close(
     unit: Unit, dispute: Dispute, changes: Sequence[BalanceChange], *, won: bool
 ) -> None:
-    """Reverse what opening did, by the split that was kept; or let it stand."""
+    """Reverse what opening did, or let it stand."""
     buyer_id = dispute.buyer_id
     await store.close_dispute(unit.conn, dispute.dispute_id, "won" if won else "lost")
     if not won:
@@ -96,8 +96,9 @@ async def _close(
         buyer_id,
         dispute.cents,
         rules.returned_fee(changes, dispute.fee_cents),
-        # What was repaid of it meanwhile is the buyer's credit.
-        min(dispute.cents - dispute.paid_cents, held[Account.RECEIVABLE_BUYER]),
+        # What comes back repays first what the buyer owes, as a deposit does: with nothing else
+        # owed that is the kept split, less what was repaid of it meanwhile.
+        min(dispute.cents, held[Account.RECEIVABLE_BUYER]),
     )
     await ledger.post(unit.conn, [fact] if fact else [])
     if not await reinstate(unit.conn, buyer_id, reason_of(dispute.dispute_id)):

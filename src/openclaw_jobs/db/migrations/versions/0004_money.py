@@ -13,6 +13,7 @@ def upgrade() -> None:
     _credits()
     _lots()
     _deposits()
+    _events()
     _contacts()
     _payouts()
     _reconciliation()
@@ -101,8 +102,8 @@ def _deposits() -> None:
                                 CHECK (refunded_cents BETWEEN 0 AND cents),
             clawed_bonus_cents  bigint NOT NULL DEFAULT 0
                                 CHECK (clawed_bonus_cents BETWEEN 0 AND bonus_cents),
-            -- The Idempotency-Key that it was asked for with: a second try of the same request finds
-            -- it, whether or not an answer to the first was ever given.
+            -- The Idempotency-Key that it was asked for with, so that a second try of the same
+            -- request finds it, whether or not the first was ever answered.
             request_key         text COLLATE "C",
             -- When to ask Stripe next what it kept; NULL when that is known, or given up.
             fee_due_at          timestamptz,
@@ -121,7 +122,11 @@ def _deposits() -> None:
             WHERE request_key IS NOT NULL;
         CREATE INDEX deposits_fee_due ON deposits (fee_due_at) WHERE fee_due_at IS NOT NULL;
         CREATE INDEX deposits_unborn ON deposits (created_at) WHERE status = 'creating';
+    """)
 
+
+def _events() -> None:
+    op.execute("""
         -- What a provider told us: stored once as it came, worked later, kept.
         CREATE TABLE webhook_events (
             source       text COLLATE "C" NOT NULL,
