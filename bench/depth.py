@@ -8,14 +8,15 @@ import psycopg
 
 from bench.kernel import BATCH, claim, submit
 from bench.report import Figure, median
-from bench.seed import Buyer, SeededWorker, add_tasks, make_buyers, make_workers
+from bench.seed import CATEGORIES, Buyer, SeededWorker, add_tasks, make_buyers, make_workers
 from bench.stage import SETTINGS, Stage, prove
 from openclaw_jobs.app import open_market
 from openclaw_jobs.dispatch.models import Lane
 from openclaw_jobs.market.context import Market
 
 GROUP = "depth of the queue"
-_BATCHES = 8
+# As many as there are tasks of one category among the first thousand.
+_BATCHES = 3
 _WITHIN = 0.8
 
 
@@ -47,15 +48,16 @@ class _Queue:
             elapsed += time.perf_counter() - started
             claimed += len(claims)
             self.settled += await submit(self.market, claims)
-        await asyncio.to_thread(add_tasks, self.market, self.dsn, self.buyers, claimed)
-        assert claimed > 0
+        assert claimed == _BATCHES * BATCH, claimed
+        categories = CATEGORIES if lane is None else (lane,)
+        await asyncio.to_thread(add_tasks, self.market, self.dsn, self.buyers, claimed, categories)
         return claimed / elapsed
 
 
 async def run(stage: Stage) -> list[Figure]:
     """Claim from queues of three depths in turn, so that the machine's noise meets all alike."""
-    depths = (100, 1_000, 10_000) if stage.quick else (1_000, 100_000, 1_000_000)
-    rounds = 2 if stage.quick else 12
+    depths = (1_000, 5_000, 10_000) if stage.quick else (1_000, 100_000, 1_000_000)
+    rounds = 2 if stage.quick else 30
     async with contextlib.AsyncExitStack() as stack:
         queues = []
         for depth in depths:
@@ -64,7 +66,7 @@ async def run(stage: Stage) -> list[Figure]:
             queues.append(_Queue(market, dsn, depth))
             await queues[-1].fill()
         figures = []
-        for lane, title in ((None, "any category"), ("coding", "one category")):
+        for lane, title in (("coding", "one category"), (None, "any category")):
             rates: dict[int, list[float]] = {depth: [] for depth in depths}
             for _ in range(rounds):
                 for queue in queues:

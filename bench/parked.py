@@ -36,7 +36,9 @@ async def run(stage: Stage) -> list[Figure]:
             ) as parking:
                 await _until_parked(dsn, parked)
                 figures += await _at_rest(dsn, server, parked, before, seconds)
-                posted = await _wake(server, buyers, parking, seconds, repeats, figures, parked)
+                posted = await _wake(
+                    server, dsn, buyers, parking, seconds, repeats, figures, parked
+                )
         async with open_market(SETTINGS, dsn) as market:
             await prove(market, posted)
     return figures
@@ -90,8 +92,22 @@ async def _transactions(dsn: str) -> float:
     return float(row[0])
 
 
+async def _all_done(dsn: str) -> None:
+    """Return when no task is under way any more."""
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as conn:
+        async with asyncio.timeout(60):
+            while True:
+                cursor = await conn.execute(
+                    "SELECT EXISTS (SELECT FROM tasks WHERE status IN ('queued', 'claimed'))"
+                )
+                if await cursor.fetchone() == (False,):
+                    return
+                await asyncio.sleep(0.2)
+
+
 async def _wake(
     server: Server,
+    dsn: str,
     buyers: list[Buyer],
     parking: Client,
     seconds: float,
@@ -115,7 +131,7 @@ async def _wake(
                 result = await posting.result()
             answered.append((rate, result["answered"], result["latest_s"]))
             posted += len(result["answered"]) + len(buyers)
-            await asyncio.sleep(1.0)
+            await _all_done(dsn)
     await parking.go()
     arrivals: dict[str, float] = await parking.result()
     for rate in _RATES:

@@ -80,11 +80,17 @@ async def make_workers(market: Market, count: int) -> list[SeededWorker]:
     return made
 
 
-def add_tasks(market: Market, dsn: str, buyers: Sequence[Buyer], count: int) -> None:
+def add_tasks(
+    market: Market,
+    dsn: str,
+    buyers: Sequence[Buyer],
+    count: int,
+    categories: Sequence[str] = CATEGORIES,
+) -> None:
     """Queue `count` tasks, spread over buyers and categories."""
     now = market.clock.now()
     config = market.config
-    prices = [price_cents(config.pricing, category, len(PROMPT)) for category in CATEGORIES]
+    prices = [price_cents(config.pricing, category, len(PROMPT)) for category in categories]
     ranks = [queue_rank(now, price_bonus_seconds(config.dispatch, price)) for price in prices]
     with psycopg.connect(dsn) as conn:
         conn.execute("SET ROLE openclaw_app")
@@ -95,7 +101,7 @@ def add_tasks(market: Market, dsn: str, buyers: Sequence[Buyer], count: int) -> 
                 "first": start,
                 "last": min(start + _CHUNK, first + count) - 1,
                 "buyers": [buyer.buyer_id for buyer in buyers],
-                "categories": list(CATEGORIES),
+                "categories": list(categories),
                 "prices": prices,
                 "ranks": ranks,
                 "prompt": PROMPT,
