@@ -172,9 +172,7 @@ async def test_a_dispute_that_is_lost_leaves_the_buyer_suspended(shop: Shop) -> 
         }
     await post(buyer)
     refused(await shop.node.operator().post("/api/admin/buyers/byr_x/reinstate"), 404, "not_found")
-    rows = await sql(
-        shop.node, "SELECT count(*) FROM audit_log WHERE action = 'buyer.reinstate'"
-    )
+    rows = await sql(shop.node, "SELECT count(*) FROM audit_log WHERE action = 'buyer.reinstate'")
     assert rows == [(1,)]
     await shop.node.prove()
 
@@ -264,6 +262,19 @@ async def test_a_dispute_that_lacks_its_money_is_asked_for(shop: Shop) -> None:
     assert (await shop.bring(event)).postponed == 1
     assert (await shop.hurry()).done == 1
     assert await shop.account("expense:dispute") == DISPUTE_FEE_CENTS
+    await shop.node.prove()
+
+
+async def test_a_dispute_does_not_wait_for_a_stripe_that_is_gone(shop: Shop) -> None:
+    buyer = await shop.node.buyer(0)
+    event = shop.stripe.dispute(await shop.deposit(buyer))
+    event["data"]["object"]["balance_transactions"] = []
+    await shop.sender.deliver([event])
+    await shop.stripe.stop()
+    for _ in range(3):
+        await shop.hurry()
+    refused(await buyer.post("/api/task", {"prompt": "hello"}), 403, "suspended")
+    assert await shop.money(buyer) == (0, BONUS, 0)
     await shop.node.prove()
 
 

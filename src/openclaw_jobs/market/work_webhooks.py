@@ -43,6 +43,8 @@ T = TypeVar("T")
 _BATCH: Final = 50
 _MAX_BATCHES: Final = 100
 _MAX_REASON_CHARS: Final = 300
+_ASKED_IN_VAIN: Final = 2
+"""How often Stripe is asked about a dispute before it is worked with what its event says."""
 _BODY: Final = msgspec.json.Decoder(EventBody)
 
 Step = Literal["done", "ignored", "postponed", "failed", "busy"]
@@ -146,7 +148,15 @@ async def _look_up(desk: DepositDesk, event: StoredEvent) -> list[BalanceChange]
     )
     if complete or wanted == "none" or desk.gateway is None:
         return known
-    return await desk.gateway.dispute_changes(told.id) or known
+    try:
+        return await desk.gateway.dispute_changes(told.id) or known
+    except (StripeUnavailable, StripeRefused) as error:
+        if event.attempts < _ASKED_IN_VAIN:
+            raise
+        # The buyer could go on spending money that is gone; a fee that is missing is found by
+        # the reconciliation.
+        _log.warning("dispute_fee_unknown", event_id=event.event_id, error=str(error))
+        return known
 
 
 async def _apply(unit: Unit, event: StoredEvent, changes: Sequence[BalanceChange]) -> Handled:
