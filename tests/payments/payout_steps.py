@@ -174,7 +174,11 @@ async def work(node: Node, times: int = 1) -> None:
 
 async def make_due(node: Node) -> None:
     """Let all waiting be over."""
-    await sql(node, "UPDATE payouts SET next_check_at = now()")
+    await sql(
+        node,
+        "UPDATE payouts SET next_check_at = now() WHERE id IN"
+        " (SELECT id FROM payouts ORDER BY id FOR UPDATE SKIP LOCKED)",
+    )
 
 
 async def state(node: Node, payout_id: str) -> str:

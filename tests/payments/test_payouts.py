@@ -4,8 +4,10 @@ import asyncio
 import csv
 import io
 
+import httpx
 import pytest
 
+from openclaw_jobs.market.release_earnings import release_earnings
 from openclaw_jobs.market.work_payouts import work_payouts
 from openclaw_jobs.payments.providers import Failed, Paid, Returned, Sent, Unknown
 from tests.market.steps import misfit, refused, sql
@@ -26,6 +28,7 @@ from tests.payments.payout_steps import (
     withdraw,
     work,
 )
+from tests.payments.test_credits import done
 from tests.running import Json, Node, Party, running_node
 
 
@@ -488,4 +491,38 @@ async def test_each_method_has_its_rail(node: Node) -> None:
     assert paypal.paid == {f"{first}-1": 100}
     assert solana.paid == {f"{second}-1": 200}
     assert await postings(node) == {"paypal": -100, "usdc_sol": -200}
+    await node.prove()
+
+
+async def test_everything_at_once_adds_up(node: Node, rail: ScriptedRail) -> None:
+    """Withdrawals, decisions, outcomes, credits, unfreezing: no deadlock and no lost cent."""
+    await open_market(node)
+    workers = [await node.worker() for _ in range(3)]
+    buyer = await node.buyer(20_000)
+    tasks: list[Json] = []
+    for worker in workers:
+        await worker.ok("POST", "/api/worker/bind-payout", {"method": "paypal", "email": PAYPAL})
+        tasks += await earn(node, worker, 4, buyer=buyer)
+        await done(buyer, worker)
+    await sql(node, "UPDATE earnings SET release_at = now() WHERE status = 'frozen'")
+    payouts = [await withdraw(w, 300) for w in workers for _ in range(6)]
+    rail.on_send.extend([Failed("no"), time_out, Returned("back"), Paid("at once", 5)] * 4)
+    rail.lost.update(f"{p}-1" for p in payouts)
+    operator = node.operator()
+    async with asyncio.timeout(60):
+        answers = await asyncio.gather(
+            *(operator.post(f"/api/admin/payouts/{p}/approve", {}) for p in payouts[::2]),
+            *(operator.post(f"/api/admin/payouts/{p}/reject", {}) for p in payouts[1::3]),
+            *(w.post("/api/worker/withdraw", {"amount_cents": 450}) for w in workers * 6),
+            *(buyer.post(f"/api/task/{t['id']}/credit", {}) for t in tasks),
+            *(release_earnings(node.market) for _ in range(4)),
+            *(work(node) for _ in range(6)),
+            *(operator.post(f"/api/admin/payouts/{p}/retry", {}) for p in payouts),
+        )
+    statuses = {a.status_code for a in answers if isinstance(a, httpx.Response)}
+    assert statuses <= {200, 201, 409, 422}, statuses
+    await node.prove()
+    rail.on_send.clear()
+    rail.lost.clear()
+    await work(node, 4)
     await node.prove()
