@@ -205,6 +205,25 @@ async def test_a_better_tier_s_task_waits_for_one(node: Node) -> None:
     await node.prove()
 
 
+async def test_a_better_tier_s_task_passes_a_parked_bronze_by(node: Node) -> None:
+    buyer, bronze, silver = await node.buyer(), await node.worker(), await node.worker()
+    picky = await node.worker(categories=["data"])
+    for worker in (silver, picky):
+        await sql(node, "UPDATE workers SET tier = 'silver' WHERE id = %s", worker.id)
+    polls = [asyncio.create_task(party.get("/api/work/next", wait=30)) for party in (bronze, picky)]
+    # With a silver parked as well, the task is looked at; the bronze one must not have it.
+    await until(lambda: node.services.matcher.parked == 2)
+    task_id = (await post(buyer, min_tier="silver"))["id"]
+
+    assert (await claim(silver))["task_id"] == task_id
+    assert not any(poll.done() for poll in polls)
+    await post(buyer)
+    assert (await polls[0]).status_code == 200
+    await post(buyer, category="data")
+    assert (await polls[1]).status_code == 200
+    await node.prove()
+
+
 async def test_new_preferences_hold_for_a_parked_poll(node: Node) -> None:
     buyer, worker = await node.buyer(), await node.worker()
     parked = asyncio.create_task(worker.get("/api/work/next", wait=30))

@@ -344,7 +344,7 @@ async def test_a_heartbeat_extends_and_its_progress_is_shown(node: Node) -> None
 
 async def test_a_release_is_no_strike(node: Node) -> None:
     buyer, worker, other = await node.buyer(), await node.worker(), await node.worker()
-    await node.configure("dispatch", strikes=1, max_attempts=1)
+    await node.configure("dispatch", strikes=1, max_attempts=2)
     task_id = (await post(buyer))["id"]
     claimed = await claim(worker)
     lease = lease_of(claimed)
@@ -360,7 +360,10 @@ async def test_a_release_is_no_strike(node: Node) -> None:
     assert (me["strikes"], me["status"], me["stats"]["completion_rate"]) == (0, "active", 1)
     assert await status_of(buyer, task_id) == "queued"
     refused(await worker.post("/api/work/release", lease), 409, "lease_lost")
-    assert (await claim(other))["attempt"] == 2
+    again = await claim(other)
+    assert again["attempt"] == 2
+    await fail(other, again)
+    assert await status_of(buyer, task_id) == "queued", "only the failure counts against it"
     await node.prove()
 
 
