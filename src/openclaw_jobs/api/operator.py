@@ -2,6 +2,7 @@
 
 from typing import Final
 
+import msgspec
 from litestar import get, post, put
 from litestar.params import FromPath, JSONBody
 
@@ -17,6 +18,17 @@ from openclaw_jobs.market.release_earnings import release_earnings
 
 _OPERATOR: list[dict[str, list[str]]] = [{"operator": []}]
 _TAGS: Final = ["Operator"]
+
+
+class LedgerProof(msgspec.Struct, frozen=True):
+    """The proof that the money adds up."""
+
+    ok: bool
+    transactions: int
+    entries: int
+    accounts: int
+    sum_cents: int
+    violations: list[str]
 
 
 @get(
@@ -70,10 +82,10 @@ async def put_config(
     security=_OPERATOR,
     tags=_TAGS,
 )
-async def verify(request: ApiRequest) -> schemas.LedgerProof:
+async def verify(request: ApiRequest) -> LedgerProof:
     """Prove from every posting that the money adds up."""
     proof = await prove_ledger(services_of(request).market)
-    return schemas.LedgerProof(
+    return LedgerProof(
         proof.ok,
         proof.transactions,
         proof.entries,

@@ -393,14 +393,3 @@ class ConfigList(msgspec.Struct, frozen=True):
     """All sections in force."""
 
     config: dict[str, ConfigSection]
-
-
-class LedgerProof(msgspec.Struct, frozen=True):
-    """The proof that the money adds up."""
-
-    ok: bool
-    transactions: int
-    entries: int
-    accounts: int
-    sum_cents: int
-    violations: list[str]
