@@ -280,3 +280,52 @@ async def test_asking_has_its_time_limit(node: Node, monkeypatch: pytest.MonkeyP
     await work(node, 3)
     assert await state(node, payout) == "paid"
     await node.prove()
+
+
+async def test_what_was_prepared_first_is_what_is_sent(node: Node) -> None:
+    """Two processes prepare one attempt: two sets of signed bytes, of which one is ever sent."""
+    rail = ScriptedRail()
+    attach(node, rail)
+    worker = await rich_worker(node)
+    payout = await withdraw(worker, 700)
+    await approve(node, payout)
+    due = await _only_one(node, node.services.providers)
+    attempt = await start(node.market, payout)
+    assert attempt is not None
+    first = await prepare(node.market, rail, due.payout, attempt, 0)
+    second = await prepare(node.market, rail, due.payout, attempt, 0)
+    assert first is not None
+    assert second is not None
+    assert rail.calls["prepare"] == 2
+    assert first.signed == second.signed == f"{payout}-1 #1".encode()
+    for each in (second, first):
+        outcome = await send(rail, due.payout, each)
+        await record_outcome(node.market, payout, 1, outcome, 0)
+    await work(node, 2)
+    assert rail.paid == {f"{payout}-1": 700}
+    await node.prove()
+
+
+async def test_news_of_an_earlier_attempt_does_not_touch_the_next(
+    node: Node, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rail = ScriptedRail()
+    attach(node, rail)
+    worker = await rich_worker(node)
+    payout = await withdraw(worker, 700)
+    await approve(node, payout)
+    rail.on_send.append(Failed("no"))
+    rail.lost.add(f"{payout}-1")
+    await work(node)
+    await node.operator().ok("POST", f"/api/admin/payouts/{payout}/retry", {})
+    await work(node)
+    await record_outcome(node.market, payout, 1, Failed("once more"), 0)
+    assert "payout_contradicted" not in capsys.readouterr().out
+    await record_outcome(node.market, payout, 1, Paid("the first, after all", 9), 0)
+    assert "payout_contradicted" in capsys.readouterr().out
+    assert await state(node, payout) == "submitted"
+    await node.prove()
+    await work(node)
+    assert await state(node, payout) == "paid"
+    assert rail.paid == {f"{payout}-2": 700}
+    await node.prove()
