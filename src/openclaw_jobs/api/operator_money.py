@@ -133,7 +133,7 @@ def _statement(market: Market) -> Any:  # noqa: ANN401 - Litestar's handler
         account: FromPath[str],
         since: From = None,
         until: To = None,
-        output: Annotated[Format, QueryParameter(name="format")] = "json",
+        format: FromQuery[Format] = "json",  # noqa: A002 - the query's own name
         limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
         cursor: FromQuery[str | None] = None,
     ) -> Response[StatementPage]:
@@ -143,7 +143,7 @@ def _statement(market: Market) -> Any:  # noqa: ANN401 - Litestar's handler
         """
         begin = tables.moment("from", since, statements.BEGINNING)
         end = tables.moment("to", until, statements.END)
-        if output == "csv":
+        if format == "csv":
             batches = statements.stream_statement(market, account, begin, end)
             # What there is to refuse is refused before the answer begins.
             first = await anext(batches)
@@ -217,13 +217,13 @@ def _pnl(market: Market) -> Any:  # noqa: ANN401 - Litestar's handler
     async def report(
         since: From = None,
         until: To = None,
-        output: Annotated[Format, QueryParameter(name="format")] = "json",
+        format: FromQuery[Format] = "json",  # noqa: A002 - the query's own name
     ) -> Response[PnlReport | str]:
         """Commission, expenses and net by UTC day; the last 30 days unless a period is given."""
         end = tables.moment("to", until, market.clock.now())
         begin = tables.moment("from", since, pnl_begin(end))
         found = await pnl.profit_and_loss(market, begin, end)
-        if output == "csv":
+        if format == "csv":
             return Response(pnl_csv(found), media_type=tables.CSV)
         return Response(pnl_report(found, begin, end))
 

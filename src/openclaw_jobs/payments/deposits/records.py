@@ -49,14 +49,16 @@ class StripeRecords:
 def record_of(entry: stripe.BalanceTransaction) -> RailRecord:
     """A balance transaction as a movement of what it is about.
 
-    A charge is known by its payment, which we know before the charge; a refund by its charge.
+    A charge is known by the deposit that its metadata name, which we know before Stripe does, or
+    by its payment; a refund by its charge.
     What Stripe takes by itself (a fee of the account, say) is about nothing but itself.
     """
     source: Any = entry.source
     source_id = source if isinstance(source, str) else getattr(source, "id", None)
     key = source_id
     if isinstance(source_id, str) and source_id.startswith(("ch_", "py_")):
-        key = _id_of(getattr(source, "payment_intent", None)) or source_id
+        ours = _id_of(getattr(getattr(source, "metadata", None), "deposit_id", None))
+        key = ours or _id_of(getattr(source, "payment_intent", None)) or source_id
     elif isinstance(source_id, str) and source_id.startswith(("re_", "pyr_")):
         key = _id_of(getattr(source, "charge", None)) or source_id
     return RailRecord(

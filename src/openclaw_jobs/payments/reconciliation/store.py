@@ -46,10 +46,10 @@ async def select_names(conn: Connection, subjects: Sequence[str]) -> dict[str, t
     cursor = await conn.execute(
         """
         WITH asked AS (SELECT DISTINCT unnest(%s::text[]) COLLATE "C" AS subject)
-        SELECT a.subject, ARRAY[d.session_id, d.payment_intent_id, d.charge_id]
+        SELECT a.subject, ARRAY[d.id, d.session_id, d.payment_intent_id, d.charge_id]
         FROM asked a JOIN deposits d ON d.session_id = a.subject
         UNION ALL
-        SELECT a.subject, ARRAY[d.session_id, d.payment_intent_id, d.charge_id]
+        SELECT a.subject, ARRAY[d.id, d.session_id, d.payment_intent_id, d.charge_id]
         FROM asked a JOIN deposits d ON d.charge_id = a.subject
         UNION ALL
         SELECT a.subject, ARRAY[t.key, t.reference]
@@ -68,7 +68,9 @@ async def select_unpaid_deposits(conn: Connection, names: Sequence[str]) -> dict
     cursor = await conn.execute(
         """
         WITH asked AS (SELECT DISTINCT unnest(%s::text[]) COLLATE "C" AS name)
-        SELECT a.name, d.id FROM asked a JOIN deposits d ON d.session_id = a.name
+        SELECT a.name, d.id FROM asked a JOIN deposits d ON d.id = a.name
+            WHERE d.status <> 'paid'
+        UNION ALL SELECT a.name, d.id FROM asked a JOIN deposits d ON d.session_id = a.name
             WHERE d.status <> 'paid'
         UNION ALL SELECT a.name, d.id FROM asked a JOIN deposits d ON d.payment_intent_id = a.name
             WHERE d.status <> 'paid'
