@@ -336,7 +336,7 @@ async def test_a_signature_that_does_not_fit_is_refused(shop: Shop) -> None:
 
 
 BODY = b'{"id": "evt_1", "type": "x"}'
-MAC = sign(BODY, "whsec_fake").partition("v1=")[2]
+MAC = "0" * 64
 
 
 @pytest.mark.parametrize(
@@ -350,16 +350,20 @@ MAC = sign(BODY, "whsec_fake").partition("v1=")[2]
         f"t=now,v1={MAC}",
         f"t=-5,v1={MAC}",
         f"t={'9' * 5000},v1={MAC}",
-        f"t={int(time.time())}",
-        f"t={int(time.time())},v1=",
-        f"t={int(time.time())},v0={MAC}",
-        f"t={int(time.time())},v1=\xe4\xf6\xfc",
+        "t=NOW",
+        "t=NOW,v1=",
+        "t=NOW,v0=GOOD",
+        "t=NOW,v1=\xe4\xf6\xfc",
         ",,,=,=",
         "t=1,t=2,v1=x,v1",
     ],
 )
 async def test_hostile_signatures_are_refused(shop: Shop, header: str | None) -> None:
-    headers = {} if header is None else {b"Stripe-Signature": header.encode("latin-1")}
+    # The present time is put in here: a parameter must be the same in every test process.
+    good = sign(BODY, "whsec_fake").partition("v1=")[2]
+    now = str(int(time.time()))
+    sent = None if header is None else header.replace("NOW", now).replace("GOOD", good)
+    headers = {} if sent is None else {b"Stripe-Signature": sent.encode("latin-1")}
     answer = await shop.node.anyone().http.post(
         "/api/deposit/webhook",
         content=BODY,
