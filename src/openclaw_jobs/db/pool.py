@@ -311,8 +311,15 @@ class Database:
 
     async def _acquire(self, deadline: float) -> "PooledConnection":
         """Take a connection whose server has not hung up. Raises `PoolTimeout` at `deadline`."""
+        task = asyncio.current_task()
+        cancels = 0 if task is None else task.cancelling()
         while True:
             conn = await self._pool.getconn(timeout=deadline - time.monotonic())
+            if task is not None and task.cancelling() > cancels:
+                # The pool waits with `asyncio.wait_for`, which in Python 3.11 forgets a
+                # cancellation that comes as its wait ends. Who cancelled us waits for our end.
+                await self._pool.putconn(conn)
+                raise asyncio.CancelledError
             if has_peer(conn):
                 return conn
             await conn.close()
