@@ -147,7 +147,7 @@ async def test_two_web_processes_and_a_background_one_do_the_main_job(dsn: str) 
         together(web(dsn), web(dsn), background(dsn)) as processes,
     ):
         first, second, _ = processes
-        buyers = [caller(p.address, await back.buyer()) for p in (first, second)]
+        buyers = [caller(p.address, await back.buyer()) for p in (first, second) for _ in range(10)]
         workers = [
             caller(p.address, await back.worker()) for p in (first, second) for _ in range(3)
         ]
@@ -162,7 +162,7 @@ async def test_two_web_processes_and_a_background_one_do_the_main_job(dsn: str) 
             assert seen.json()["result"] == f"done task {n}"
 
         async with asyncio.timeout(30):
-            await asyncio.gather(*(order(buyers[n % 2], n) for n in range(200)))
+            await asyncio.gather(*(order(buyers[n % 20], n) for n in range(200)))
         stop.set()
         done = await asyncio.gather(*lives)
         assert sum(done) == 200
