@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
 
 if TYPE_CHECKING:
     from openclaw_jobs.market.context import Market
@@ -121,14 +119,17 @@ def _print_lines(lines: "Sequence[StatementLine]", *, json: bool, csv: bool, hea
 def _print_pnl(found: "ProfitAndLoss") -> None:
     from openclaw_jobs.kit.money import format_cents
 
-    table = Table()
-    table.add_column("day")
-    for name in ("commission", *found.total.expenses, "net"):
-        table.add_column(name, justify="right")
+    # Expenses that never were would only make the lines too long for a terminal.
+    spent = [account for account, cents in found.total.expenses.items() if cents]
+    names = ["commission", *(account.removeprefix("expense:") for account in spent), "net"]
+    typer.echo(f"{'day':<10}" + "".join(f"{name:>14}" for name in names))
     for day, result in [
         *((str(day.day), day.result) for day in found.days),
         ("total", found.total),
     ]:
-        amounts = (result.commission_cents, *result.expenses.values(), result.net_cents)
-        table.add_row(day, *map(format_cents, amounts))
-    Console().print(table)
+        amounts = [
+            result.commission_cents,
+            *(result.expenses[account] for account in spent),
+            result.net_cents,
+        ]
+        typer.echo(f"{day:<10}" + "".join(f"{format_cents(cents):>14}" for cents in amounts))

@@ -2,9 +2,12 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
+import httpx
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,13 +18,17 @@ from openclaw_jobs.ledger import Account
 from openclaw_jobs.market import reconcile as reconciling
 from openclaw_jobs.market.reconcile import list_reconciliations, reconcile, reconcile_daily
 from openclaw_jobs.market.unit import begin
-from openclaw_jobs.payments.providers import ProviderUnavailable, RailRecord
+from openclaw_jobs.payments.providers import PayoutProvider, ProviderUnavailable, RailRecord
 from openclaw_jobs.payments.providers.manual import ManualProvider
 from openclaw_jobs.payments.reconciliation import LedgerMovement, Reconciliation, compare
 from openclaw_jobs.payments.reconciliation.setup import reconciled_rails
+from tests.fakes.paypal import PayPalServer
+from tests.fakes.solana_rpc import SolanaNode
 from tests.fakes.stripe_balance import StripeBooks
-from tests.market.steps import post, sql
+from tests.market.steps import misfit, post, sql
 from tests.payments import shop as shops
+from tests.payments import test_rails_market as rails_market
+from tests.payments.payout_steps import PAYPAL, approve, rich_worker, state, withdraw, work
 from tests.payments.shop import Shop, open_shop
 from tests.running import Json, Node
 
@@ -276,7 +283,7 @@ async def test_money_that_is_stuck_here_is_told(node: Node) -> None:
         node,
         "INSERT INTO webhook_events (source, event_id, type, payload, status, received_at, error)"
         " VALUES ('stripe', 'evt_1', 'a', '{}', 'failed', now(), 'what'),"
-        " ('stripe', 'evt_2', 'a', '{}', 'pending', now() - interval '2 hours', NULL),"
+        " ('stripe', 'evt_2', 'a', '{}', 'pending', now() - interval '5 hours', NULL),"
         " ('stripe', 'evt_3', 'a', '{}', 'pending', now() + interval '2 hours', NULL)",
     )
 
@@ -293,6 +300,55 @@ async def test_money_that_is_stuck_here_is_told(node: Node) -> None:
     assert found["escrow_stuck"]["ledger_cents"] == posted["price_cents"]
     assert found["webhook_failed"]["reference"] == "stripe/evt_1"
     assert found["webhook_failed"]["detail"] == "a: what"
+
+
+async def test_a_top_up_is_booked_once_and_then_agrees(node: Node) -> None:
+    operator = node.operator()
+    rail = ToldRail(Account.PAYPAL, [record("8JH", 9_000)])
+    assert (await reconcile(node.market, [rail])).findings == 1
+    body = {"rail": "paypal", "amount_cents": 9_000, "reference": "8JH"}
+    assert await operator.ok("POST", "/api/admin/top-ups", body, 201) == body
+    misfit(await operator.post("/api/admin/top-ups", body), "reference")
+    for field, value in (("reference", "a:b"), ("reference", ""), ("reference", "x,y"),
+                         ("amount_cents", 0), ("rail", "bank")):  # fmt: skip
+        misfit(await operator.post("/api/admin/top-ups", body | {field: value}), field)
+    counts = await reconcile(node.market, [rail])
+    assert (counts.matched, counts.findings) == (1, 0)
+    await node.prove()
+
+
+@pytest.mark.parametrize("name", ["paypal", "solana"])
+async def test_the_real_rails_records_agree_with_their_payouts(node: Node, name: str) -> None:
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
+        settle: Callable[[], object]
+        if name == "paypal":
+            server = await stack.enter_async_context(PayPalServer(registered={PAYPAL}))
+            rail: PayoutProvider = rails_market.attach_paypal(node, server, http)
+            worker, settle = await rich_worker(node), server.process
+        else:
+            chain = await stack.enter_async_context(SolanaNode())
+            rail, _ = rails_market.attach_solana(node, chain, http)
+            (worker, _), settle = await rails_market.solana_worker(node), chain.chain.finalize
+        payout_id = await withdraw(worker, 1_000)
+        await approve(node, payout_id)
+        await work(node)
+        settle()
+        await work(node, 2)
+        assert await state(node, payout_id) == "paid"
+        # The chain of the tests has a clock of its own.
+        found = await rail.records(datetime(2020, 1, 1, tzinfo=UTC), datetime.now(UTC))
+        now = datetime.now(UTC)
+        told = ToldRail(rail.rail, [msgspec.structs.replace(one, at=now) for one in found])
+
+        counts = await reconcile(node.market, [told])
+
+        (report,) = await list_reconciliations(node.market, rail.rail, 1)
+        assert report.error is None
+        # The wallet was filled by nobody that the ledger knows; all else agrees.
+        assert [f.rail_cents for f in report.findings] == ([] if name == "paypal" else [1_000_00])
+        assert counts.matched == 1
+        await node.prove()
 
 
 async def test_events_are_listed_and_replayed(shop: Shop) -> None:

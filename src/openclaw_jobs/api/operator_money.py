@@ -7,18 +7,22 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from litestar import Response, get, post
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from msgspec import Meta
 
 from openclaw_jobs.api import tables
 from openclaw_jobs.api.guards import route_options
 from openclaw_jobs.api.openapi import problem_responses
+from openclaw_jobs.api.request import ApiRequest
+from openclaw_jobs.api.schemas import Body
 from openclaw_jobs.kit.timefmt import rfc3339, rfc3339_or_none
-from openclaw_jobs.ledger import Account
+from openclaw_jobs.ledger import Account, Rail
 from openclaw_jobs.market import profit_and_loss as pnl
 from openclaw_jobs.market import statements
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.reconcile import Reconciled, list_reconciliations, reconcile
 from openclaw_jobs.market.statements import AccountBalance, StatementLine
+from openclaw_jobs.market.top_up_rail import ToppedUp, top_up_rail
 from openclaw_jobs.payments.reconciliation import RailRecords, Reconciliation
 
 _OPERATOR: list[dict[str, list[str]]] = [{"operator": []}]
@@ -34,10 +38,19 @@ _COLUMNS: Final = (
     "amount_cents",
     "balance_cents",
 )
+_TOPPED_UP: Final[dict[str, Rail]] = {"paypal": Account.PAYPAL, "usdc_sol": Account.USDC_SOL}
 
 Format = Literal["json", "csv"]
 From = Annotated[str | None, QueryParameter(name="from", description="A date, or RFC 3339.")]
 To = Annotated[str | None, QueryParameter(name="to", description="Not part of the period.")]
+
+
+class TopUpBody(Body, frozen=True, kw_only=True):
+    """Money that was moved from the bank to a rail; `reference` is what the rail calls it."""
+
+    rail: Literal["paypal", "usdc_sol"]
+    amount_cents: Annotated[int, Meta(ge=1, le=10**12)]
+    reference: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,100}\Z")]
 
 
 class StatementEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,7 +130,28 @@ def operator_money_routes(market: Market, rails: Sequence[RailRecords]) -> list[
         """The latest report on each rail; with `rail`, the latest on that one, newest first."""
         return ReconciliationList(await list_reconciliations(market, rail, limit))
 
-    return [_statement(market), _pnl(market), run_reconcile, reconciliations]
+    @post(
+        "/api/admin/top-ups",
+        status_code=201,
+        opt=route_options(auth="operator", rate="admin", replay=True),
+        operation_id="topUpRail",
+        security=_OPERATOR,
+        tags=_TAGS,
+        responses=problem_responses("validation_failed"),
+    )
+    async def top_up(request: ApiRequest, data: JSONBody[TopUpBody]) -> ToppedUp:
+        """Book money that was moved from the bank to a rail, once for each reference."""
+        rail = _TOPPED_UP[data.rail]
+        replay = request.replay(_as_it_is, status=201)
+        return await top_up_rail(
+            market, rail, data.amount_cents, data.reference, request.operator, replay
+        )
+
+    return [_statement(market), _pnl(market), run_reconcile, reconciliations, top_up]
+
+
+def _as_it_is(done: ToppedUp) -> ToppedUp:
+    return done
 
 
 def _statement(market: Market) -> Any:  # noqa: ANN401 - Litestar's handler

@@ -20,8 +20,12 @@ _log = structlog.get_logger(__name__)
 
 LOOK_BACK: Final = timedelta(days=7)
 """What is compared each day, so that a finding stays in the report until it is a week old."""
-SETTLING: Final = timedelta(hours=1)
-"""What is younger may still be on its way from one side to the other."""
+SETTLING: Final = timedelta(hours=4)
+"""What is younger may still be on its way from one side to the other.
+
+PayPal's report has a transaction after three hours at the latest:
+https://developer.paypal.com/docs/api/transaction-search/v1/
+"""
 SLACK: Final = timedelta(days=3)
 """How far apart in time the two sides of one movement may be."""
 AGED: Final = timedelta(hours=24)
@@ -118,7 +122,7 @@ async def _compare(market: Market, rail: RailRecords) -> Reconciliation:
     error: str | None = None
     try:
         async with asyncio.timeout(_RAIL_TIMEOUT_S):
-            records = await rail.records(since - SLACK, now + SLACK)
+            records = await rail.records(since - SLACK, now)
     except TimeoutError:
         error = f"no answer within {_RAIL_TIMEOUT_S:.0f} s"
     except ProviderUnavailable as unavailable:
