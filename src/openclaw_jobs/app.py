@@ -56,6 +56,7 @@ from openclaw_jobs.economy import ConfigCache
 from openclaw_jobs.economy import service as economy
 from openclaw_jobs.events import Bus, Notifier
 from openclaw_jobs.identity.mail.smtp import Mailer
+from openclaw_jobs.kit import failpoints
 from openclaw_jobs.kit.clock import Clock, SystemClock
 from openclaw_jobs.market.claim_tasks import any_queued, claim_tasks, give_back
 from openclaw_jobs.market.context import Market
@@ -254,6 +255,9 @@ async def open_runtime(
 ) -> AsyncIterator[Runtime]:
     """Open the parts of a process that stays; raises as `open_market` does."""
     node_id = settings.node_id or f"node-{secrets.token_hex(6)}"
+    if settings.failpoint is not None:
+        _log.warning("failpoint_armed", name=settings.failpoint)
+        failpoints.arm(settings.failpoint)
     async with (
         open_market(settings, dsn, clock=clock) as market,
         open_stripe_desk(settings) as desk,

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from openclaw_jobs.kit.failpoints import POINTS
+
 __all__ = ["OAuthClient", "Settings", "SettingsError"]
 
 Environment = Literal["development", "production"]
@@ -65,6 +67,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         node_id: What this process is called on its events; None lets it make one.
         log_format: None means `json` in production and `console` in development.
         events_retention_hours: How long a buyer's stream can be resumed.
+        failpoint: `OPENCLAW_FAILPOINT`, where to die, for tests; see `kit.failpoints`.
     """
 
     environment: Environment = "development"
@@ -102,6 +105,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: LogFormat | None = None
     events_retention_hours: int = 72
     shutdown_grace_s: float = 20.0
+    failpoint: str | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
@@ -118,6 +122,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 reader.faults.append(
                     f"production needs {', '.join(missing)}: set them, or OPENCLAW_ENV=development"
                 )
+            if given["failpoint"] is not None:
+                reader.faults.append("OPENCLAW_FAILPOINT is refused in production")
         if reader.faults:
             raise SettingsError("; ".join(reader.faults))
         return cls(**{name: value for name, value in given.items() if value is not None})
@@ -197,6 +203,7 @@ def _read(reader: "_Reader") -> dict[str, Any]:
         "log_format": reader.choice("LOG_FORMAT", ("json", "console")),
         "events_retention_hours": reader.number("EVENTS_RETENTION_HOURS", int, low=1, high=8760),
         "shutdown_grace_s": reader.number("SHUTDOWN_GRACE_S", float, low=0, high=3600),
+        "failpoint": reader.choice("OPENCLAW_FAILPOINT", tuple(sorted(POINTS))),
     }
 
 

@@ -32,6 +32,13 @@ def test_production_is_complete_or_refused_in_one_message() -> None:
         assert name in str(error.value)
 
 
+def test_only_development_can_be_told_to_die() -> None:
+    failpoint = {"OPENCLAW_FAILPOINT": "payout.sent"}
+    assert Settings.from_environment(failpoint).failpoint == "payout.sent"
+    with pytest.raises(SettingsError, match="OPENCLAW_FAILPOINT is refused in production"):
+        Settings.from_environment(PRODUCTION | failpoint)
+
+
 @pytest.mark.parametrize("missing", sorted(set(PRODUCTION) - {"OPENCLAW_ENV"}))
 def test_production_names_what_is_missing_and_no_more(missing: str) -> None:
     environ = {name: value for name, value in PRODUCTION.items() if name != missing}
@@ -46,6 +53,7 @@ def test_production_names_what_is_missing_and_no_more(missing: str) -> None:
     ("name", "value"),
     [
         ("OPENCLAW_ENV", "staging"),
+        ("OPENCLAW_FAILPOINT", "payout.nowhere"),
         ("PUBLIC_URL", "example.com"),
         ("PUBLIC_URL", "ftp://example.com"),
         ("PUBLIC_URL", "http://["),

@@ -8,6 +8,7 @@ from openclaw_jobs import ledger
 from openclaw_jobs.buyers import TotalsChange, update_totals
 from openclaw_jobs.economy.rules import credit_window
 from openclaw_jobs.kit.errors import Problem, not_found
+from openclaw_jobs.kit.failpoints import failpoint
 from openclaw_jobs.ledger import Account, Split
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.unit import Replay, Unit, run
@@ -72,7 +73,9 @@ async def credit_task(
         balance = await apply_credit(unit, task)
         return CreditOutcome(task_id, True, task.price_cents, balance)  # noqa: FBT003 - credited
 
-    return await run(market, effect, replay)
+    outcome = await run(market, effect, replay)
+    failpoint("credit.committed")
+    return outcome
 
 
 async def _check_creditable(market: Market, unit: Unit, task: CreditableTask) -> None:
@@ -110,6 +113,7 @@ async def apply_credit(unit: Unit, task: CreditableTask) -> int:
     )
     taken = rules.claw_back(lot, others)
     await store_lots.update_lots(unit.conn, taken.changes)
+    failpoint("credit.lots_taken")
     credit = ledger.credit(
         task.task_id,
         task.buyer_id,
@@ -123,6 +127,7 @@ async def apply_credit(unit: Unit, task: CreditableTask) -> int:
         },
     )
     await ledger.post(unit.conn, [credit] if credit else [])
+    failpoint("credit.posted")
     await update_totals(unit.conn, [TotalsChange(task.buyer_id, credited_cents=task.price_cents)])
     await workers.add_credit(unit.conn, worker_id, lot.net_cents)
     await store.set_status(unit.conn, task.task_id, "credited", task.price_cents)

@@ -7,6 +7,7 @@ import msgspec
 
 from openclaw_jobs import audit, ledger
 from openclaw_jobs.kit.errors import Problem, not_found
+from openclaw_jobs.kit.failpoints import failpoint
 from openclaw_jobs.kit.money import format_cents
 from openclaw_jobs.ledger import Account
 from openclaw_jobs.market.context import Market
@@ -91,9 +92,13 @@ async def approve_payout(
         moved = payout.status == "approved" and payout.provider != chosen
         if payout.status != "pending" and not moved:
             raise rules.wrong_state(payout.status, "pending")
-        return await _approve(unit, payout, chosen, actor, "payout.approve")
+        approved = await _approve(unit, payout, chosen, actor, "payout.approve")
+        failpoint("payout.decided")
+        return approved
 
-    return await run(market, effect, replay)
+    approved = await run(market, effect, replay)
+    failpoint("payout.approved")
+    return approved
 
 
 async def _approve(

@@ -6,6 +6,7 @@ import msgspec
 import structlog
 
 from openclaw_jobs.kit.errors import Problem
+from openclaw_jobs.kit.failpoints import failpoint
 from openclaw_jobs.kit.ids import new_id
 from openclaw_jobs.kit.money import format_cents
 from openclaw_jobs.market.context import Market
@@ -72,16 +73,20 @@ async def open_deposit(
             headers=_RETRY_AFTER,
         )
     deposit = await _begin(market, buyer_id, pack, replay)
+    failpoint("deposit.begun")
     session = await _create_session(
         market, gateway, deposit, desk.prices.get(pack), desk.public_url or site
     )
+    failpoint("deposit.session_made")
 
     async def effect(unit: Unit) -> OpenedDeposit:
         if not await store.set_session(unit.conn, deposit.deposit_id, session.session_id):
             raise LookupError(f"{deposit.deposit_id} has another session already")
         return OpenedDeposit(deposit.deposit_id, session.session_id, session.url)
 
-    return await run(market, effect, replay)
+    opened = await run(market, effect, replay)
+    failpoint("deposit.session_kept")
+    return opened
 
 
 async def _begin(

@@ -5,6 +5,7 @@ from typing import Final
 import structlog
 
 from openclaw_jobs import ledger
+from openclaw_jobs.kit.failpoints import failpoint
 from openclaw_jobs.market.apply_deposit_event import waits_for
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.take_webhook import STRIPE
@@ -66,7 +67,10 @@ async def _post_fee(market: Market, gateway: StripeGateway, deposit: Deposit) ->
         async with begin(market) as unit:
             await store.postpone_fee(unit.conn, deposit.deposit_id, delay)
         return False
-    return await _write(market, deposit.deposit_id, session_id, fee)
+    failpoint("deposit.fee_known")
+    written = await _write(market, deposit.deposit_id, session_id, fee)
+    failpoint("deposit.fee_posted")
+    return written
 
 
 async def _write(market: Market, deposit_id: str, session_id: str, fee: ChargeFee) -> bool:

@@ -5,6 +5,7 @@ from typing import Final
 import msgspec
 
 from openclaw_jobs.kit.errors import Problem
+from openclaw_jobs.kit.failpoints import failpoint
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.unit import begin
 from openclaw_jobs.payments.deposits import DepositDesk, rules, store_events
@@ -45,6 +46,7 @@ async def take_stripe_event(
         raise Problem("malformed_json", "The body is not an event of Stripe's.") from None
     async with begin(market) as unit:
         await store_events.insert_event(unit.conn, STRIPE, head.id, head.type, body.decode())
+    failpoint("webhook.kept")
     desk.arrived.set()
 
 

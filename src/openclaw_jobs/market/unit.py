@@ -11,6 +11,7 @@ from openclaw_jobs import events
 from openclaw_jobs.db import Connection
 from openclaw_jobs.events import EventType, NewEvent, Wake
 from openclaw_jobs.kit.errors import Problem
+from openclaw_jobs.kit.failpoints import failpoint
 from openclaw_jobs.kit.idempotency import Replayed, ReplayKey, StoredAnswer
 from openclaw_jobs.market import store
 from openclaw_jobs.market.context import Market
@@ -68,6 +69,8 @@ async def begin(market: Market) -> AsyncIterator[Unit]:
         yield unit
         # Last, since it holds the buyers' sequences until the commit.
         await events.append(conn, unit.events, unit.now)
+        failpoint("transaction.written")
+    failpoint("transaction.committed")
     if unit.events or unit.queued:
         market.bus.publish(
             Wake(

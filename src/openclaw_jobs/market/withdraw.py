@@ -4,6 +4,7 @@ import msgspec
 
 from openclaw_jobs import ledger
 from openclaw_jobs.kit.errors import Problem, not_found
+from openclaw_jobs.kit.failpoints import failpoint
 from openclaw_jobs.kit.ids import new_id
 from openclaw_jobs.kit.timefmt import rfc3339_or_none
 from openclaw_jobs.ledger import Account
@@ -61,9 +62,12 @@ async def withdraw(
             contact.payout_address or "",
         )
         await hold(unit, payout, attempt=1)
+        failpoint("withdrawal.held")
         return Withdrawal(payout, available - amount_cents)
 
-    return await run(market, effect, replay)
+    withdrawal = await run(market, effect, replay)
+    failpoint("withdrawal.committed")
+    return withdrawal
 
 
 def _check_standing(contact: Contact) -> None:

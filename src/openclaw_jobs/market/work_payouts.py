@@ -20,6 +20,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from openclaw_jobs.kit.failpoints import failpoint
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.decide_payout import Providers, approve_small, start_attempt
 from openclaw_jobs.market.move_payout import record
@@ -84,9 +85,11 @@ async def work_payout(market: Market, providers: Providers, due: DuePayout) -> N
     if payout.provider is None or payout.provider not in providers:
         raise LookupError(f"{payout.payout_id} is taken without its provider")
     provider = providers[payout.provider]
+    failpoint("payout.taken")
     step = rules.next_step(payout, attempt, due.age_s)
     if step == "start":
         attempt = await start(market, payout.payout_id)
+        failpoint("payout.started")
         step = "prepare"
     if attempt is None:
         # Somebody else has it in hand.
@@ -95,12 +98,15 @@ async def work_payout(market: Market, providers: Providers, due: DuePayout) -> N
         attempt = await prepare(market, provider, payout, attempt, due.age_s)
         if attempt is None:
             return
+        failpoint("payout.prepared")
         outcome = await send(provider, payout, attempt)
+        failpoint("payout.sent")
     else:
         outcome = await check(provider, payout, attempt)
         if isinstance(outcome, Unknown) and step == "check_or_send":
             outcome = await send(provider, payout, attempt)
     await record_outcome(market, payout.payout_id, attempt.attempt, outcome, due.age_s)
+    failpoint("payout.recorded")
 
 
 async def start(market: Market, payout_id: str) -> Attempt | None:
@@ -181,4 +187,6 @@ async def record_outcome(
         payout = await store.lock_payout(unit.conn, payout_id)
         if payout is None:
             return None
-        return await record(unit, payout, attempt, outcome, age_s)
+        recorded = await record(unit, payout, attempt, outcome, age_s)
+        failpoint("payout.written")
+        return recorded

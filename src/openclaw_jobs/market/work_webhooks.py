@@ -7,6 +7,7 @@ import msgspec
 import structlog
 
 from openclaw_jobs.db import is_unavailable
+from openclaw_jobs.kit.failpoints import failpoint
 from openclaw_jobs.market.apply_deposit_event import (
     Handled,
     NotYet,
@@ -98,6 +99,8 @@ async def _work(market: Market, desk: DepositDesk, event: StoredEvent) -> Step:
                 return "busy"
             handled = await _apply(unit, event, changes)
             await store_events.finish(unit.conn, event.source, event.event_id, handled)
+            failpoint("webhook.applied")
+        failpoint("webhook.worked")
     except NotYet as error:
         return await _postpone(market, event, error.reason, last="ignored")
     except (Unusable, msgspec.ValidationError, msgspec.DecodeError) as error:
