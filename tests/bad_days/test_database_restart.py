@@ -13,7 +13,7 @@ from tests.dispatch.sockets import RawCall, poll
 
 WORKERS = 6
 PARKED = 5
-TASKS = 200
+TASKS = 120
 
 
 @dataclass
@@ -105,7 +105,7 @@ async def _crash_under_load(server: EmbeddedServer) -> None:
         lives = [asyncio.create_task(load.work(token)) for token in busy]
         buying = asyncio.create_task(_buy(load, key))
         for _ in range(2):
-            await load.acknowledged(20)
+            await load.acknowledged(15)
             await asyncio.to_thread(server.restart, immediate=True)
         await load.acknowledged(20, timeout_s=15)
         await asyncio.wait_for(buying, 30)

@@ -24,11 +24,11 @@ async def test_a_killed_server_loses_nothing_acknowledged(data_dir: Path) -> Non
             tokens = [await back.worker() for _ in range(WORKERS)]
             key = await back.buyer()
             lives = [asyncio.create_task(load.work(token)) for token in tokens]
-            buying = asyncio.create_task(_buy(load, key, 150))
+            buying = asyncio.create_task(_buy(load, key, 100))
             for _ in range(KILLS):
                 async with serve(data_dir) as running:
                     load.addresses = [running.address]
-                    await load.acknowledged(20)
+                    await load.acknowledged(12)
                     running.kill()
                     assert await running.ended() == -9
                     load.addresses = [_nowhere()]
@@ -41,7 +41,7 @@ async def test_a_killed_server_loses_nothing_acknowledged(data_dir: Path) -> Non
                 await asyncio.gather(*lives)
                 await load.check_receipts(back)
                 await back.prove()
-                assert len(load.posted) == 150
+                assert len(load.posted) == 100
                 await running.stop()
         assert {status for status, _ in load.answers} <= {200, 201, 204, 404, 409, 503}
     finally:

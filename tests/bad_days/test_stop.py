@@ -28,7 +28,7 @@ async def test_a_node_that_stops_under_load_answers_all_and_claims_no_more(dsn: 
                     await load.buy(client, key, f"{name} {number}")
 
         buying = [asyncio.create_task(buy_for_ever(f"buyer {n}")) for n in range(3)]
-        await load.acknowledged(40)
+        await load.acknowledged(25)
         node.terminate()
         async with asyncio.timeout(5):
             assert [await each.status() for each in parked] == [204] * PARKED
