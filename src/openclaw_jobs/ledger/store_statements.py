@@ -13,32 +13,44 @@ from typing import Any, LiteralString
 from openclaw_jobs.db import Connection
 from openclaw_jobs.ledger.models import EXPENSES, Account, Position, Posting
 
-# Written out as in the index's own condition, so that any plan may use the index.
-_OF_OWNER = """p.owner = %(name)s AND p.account IN ('buyer:paid', 'buyer:promo', 'receivable:buyer',
-    'worker:frozen', 'worker:available', 'receivable:worker')"""
-_OF_PLATFORM = "p.owner IS NULL AND p.account = %(name)s"
+# Written out as in the index's own condition, so that any plan may use the index. The order of
+# the joins is fixed (OFFSET 0 keeps a subquery whole): a planner that knows little of young tables
+# would read the whole ledger by time to find a few postings of one owner, or join it row by row.
+_OF_OWNER: LiteralString = """
+    (SELECT transfer_id, line, account, amount_cents FROM postings
+        WHERE owner = %(name)s AND account IN ('buyer:paid', 'buyer:promo', 'receivable:buyer',
+            'worker:frozen', 'worker:available', 'receivable:worker') OFFSET 0) AS p
+    CROSS JOIN LATERAL (
+        SELECT id, created_at, kind, key FROM transfers WHERE id = p.transfer_id OFFSET 0) AS t
+"""
+_OF_PLATFORM: LiteralString = """
+    (SELECT id, created_at, kind, key FROM transfers
+        WHERE created_at < %(until)s AND (created_at, id) >= (%(at)s, %(id)s)
+        ORDER BY created_at, id OFFSET 0) AS t
+    CROSS JOIN LATERAL (
+        SELECT transfer_id, line, account, amount_cents FROM postings
+        WHERE transfer_id = t.id AND owner IS NULL AND account = %(name)s OFFSET 0) AS p
+"""
 _BATCH = 1000
 
 
-def _of(name: str) -> LiteralString:
-    return _OF_PLATFORM if name in set(Account) else _OF_OWNER
+def _is_platform(name: str) -> bool:
+    return name in set(Account)
 
 
 def _lines(name: str) -> LiteralString:
-    # The bound on (created_at, id) says the same as the one behind it, in words of the index.
     return f"""
         SELECT s.*, ARRAY(
             SELECT DISTINCT o.account FROM postings o WHERE o.transfer_id = s.id
                 AND sign(o.amount_cents) <> sign(s.amount_cents) ORDER BY o.account)
         FROM (
             SELECT t.created_at, t.id, p.line, t.kind, t.key, p.account, p.amount_cents
-            FROM transfers t JOIN postings p ON p.transfer_id = t.id
-            WHERE {_of(name)} AND t.created_at < %(until)s
-                AND (t.created_at, t.id) >= (%(at)s, %(id)s)
+            FROM {_OF_PLATFORM if _is_platform(name) else _OF_OWNER}
+            WHERE t.created_at < %(until)s
                 AND (t.created_at, t.id, p.line) >= (%(at)s, %(id)s, %(line)s)
             ORDER BY t.created_at, t.id, p.line LIMIT %(limit)s
         ) AS s ORDER BY s.created_at, s.id, s.line
-        """  # noqa: S608 - own conditions
+        """  # noqa: S608 - own tables
 
 
 def _range(name: str, start: Position, until: datetime, limit: int | None) -> dict[str, object]:
@@ -87,14 +99,22 @@ async def open_postings(
 
 
 async def sum_before(conn: Connection, name: str, end: Position) -> dict[Account, int]:
-    """The sum of an owner's or platform account's postings before a place, by account."""
+    """The sum of an owner's or platform account's postings before a place, by account.
+
+    For a platform account it reads the whole ledger.
+    """
+    tables: LiteralString = _OF_OWNER
+    if _is_platform(name):
+        tables = """
+            postings AS p JOIN transfers AS t ON t.id = p.transfer_id
+                AND p.owner IS NULL AND p.account = %(name)s
+            """
     cursor = await conn.execute(
         f"""
-        SELECT p.account, sum(p.amount_cents)
-        FROM postings p JOIN transfers t ON t.id = p.transfer_id
-        WHERE {_of(name)} AND (t.created_at, t.id, p.line) < (%(at)s, %(id)s, %(line)s)
+        SELECT p.account, sum(p.amount_cents) FROM {tables}
+        WHERE (t.created_at, t.id, p.line) < (%(at)s, %(id)s, %(line)s)
         GROUP BY p.account
-        """,  # noqa: S608 - own conditions
+        """,  # noqa: S608 - own tables
         {"name": name, "at": end.at, "id": end.transfer_id, "line": end.line},
     )
     return {Account(row[0]): int(row[1]) for row in await cursor.fetchall()}

@@ -30,10 +30,13 @@ async def select_posted(
     cursor = await conn.execute(
         """
         SELECT t.created_at, t.kind, t.key, p.amount_cents, d.cents
-        FROM transfers t JOIN postings p ON p.transfer_id = t.id
+        FROM (SELECT id, created_at, kind, key FROM transfers
+            WHERE created_at >= %s AND created_at < %s ORDER BY created_at, id OFFSET 0) AS t
+        CROSS JOIN LATERAL (
+            SELECT line, amount_cents FROM postings
+            WHERE transfer_id = t.id AND account = %s AND owner IS NULL OFFSET 0) AS p
         LEFT JOIN disputes d ON t.kind IN ('dispute_opened', 'dispute_won')
             AND d.id = split_part(t.key, ':', 2) COLLATE "C"
-        WHERE t.created_at >= %s AND t.created_at < %s AND p.account = %s AND p.owner IS NULL
         ORDER BY t.created_at, t.id, p.line
         """,
         (since, until, rail.value),
