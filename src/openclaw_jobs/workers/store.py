@@ -201,7 +201,13 @@ async def add_credit(conn: Connection, worker_id: str, clawed_cents: int) -> Non
 async def clear_strikes(conn: Connection, worker_ids: Sequence[str]) -> None:
     """A task done ends a row of expiries; touches only workers that have strikes."""
     await conn.execute(
-        "UPDATE workers SET strikes = 0 WHERE id = ANY(%s::text[]) AND strikes > 0",
+        """
+        WITH locked AS (
+            SELECT id FROM workers WHERE id = ANY(%s::text[]) AND strikes > 0
+            ORDER BY id FOR NO KEY UPDATE
+        )
+        UPDATE workers w SET strikes = 0 FROM locked WHERE w.id = locked.id
+        """,
         (text_array(worker_ids),),
     )
 

@@ -19,9 +19,11 @@ def _lease(row: Sequence[Any]) -> Lease:
 
 async def lock_leases(conn: Connection, task_ids: Sequence[str]) -> list[Lease]:
     """The leases of these tasks, the tasks locked in id order; no row where none is held."""
+    # Who waited for a task's lock gets the task as it is now, but the lease as it was before: the
+    # attempt tells whether the two still belong together.
     cursor = await conn.execute(
         f"""
-        SELECT {_LEASE} FROM tasks t JOIN leases l ON l.task_id = t.id
+        SELECT {_LEASE} FROM tasks t JOIN leases l ON l.task_id = t.id AND l.attempt = t.attempts
         JOIN workers w ON w.id = l.worker_id
         WHERE t.id = ANY(%s::text[]) AND t.status = 'claimed' ORDER BY t.id FOR UPDATE OF t
         """,  # noqa: S608 - own column list
@@ -31,13 +33,16 @@ async def lock_leases(conn: Connection, task_ids: Sequence[str]) -> list[Lease]:
 
 
 async def lock_expired_leases(conn: Connection, limit: int) -> list[Lease]:
-    """Leases past their end, their tasks locked; those locked by others are left for later."""
+    """Leases past their end, locked with their tasks; those locked by others are left for later.
+
+    Among those others are heartbeats that came in time and are not committed yet.
+    """
     cursor = await conn.execute(
         f"""
-        SELECT {_LEASE} FROM leases l JOIN tasks t ON t.id = l.task_id
+        SELECT {_LEASE} FROM leases l JOIN tasks t ON t.id = l.task_id AND t.attempts = l.attempt
         JOIN workers w ON w.id = l.worker_id
         WHERE l.expires_at <= now() AND t.status = 'claimed'
-        ORDER BY t.id LIMIT %s FOR UPDATE OF t SKIP LOCKED
+        ORDER BY t.id LIMIT %s FOR UPDATE OF t, l SKIP LOCKED
         """,  # noqa: S608 - own column list
         (limit,),
     )
