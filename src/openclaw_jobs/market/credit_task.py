@@ -49,6 +49,7 @@ async def credit_task(
         if task is None:
             raise not_found("task")
         await _check_creditable(market, unit, task)
+        await store.wait_for_credits(unit.conn, buyer_id)
         completed, asked = await store.count_credits(unit.conn, buyer_id)
         wait = rules.needs_review(
             completed, asked, quality.auto_credit_rate, quality.auto_credit_min_tasks

@@ -5,6 +5,9 @@ from datetime import datetime
 from openclaw_jobs.db import Connection
 from openclaw_jobs.tasks.models import Credit, CreditableTask
 
+# Advisory locks of two keys: this one is the credits', the other is of the buyer's id.
+_CREDIT_LOCK_SPACE = 0x63726564  # "cred"
+
 
 async def lock_task(conn: Connection, task_id: str, buyer_id: str | None) -> CreditableTask | None:
     """A task for a decision on its price; of this buyer only, if one is given."""
@@ -18,6 +21,16 @@ async def lock_task(conn: Connection, task_id: str, buyer_id: str | None) -> Cre
     )
     row = await cursor.fetchone()
     return None if row is None else CreditableTask(*row)
+
+
+async def wait_for_credits(conn: Connection, buyer_id: str) -> None:
+    """Let one transaction at a time decide on credits of this buyer; held until it ends.
+
+    Only after this may they be counted: those that others are just asking for would be missing.
+    """
+    await conn.execute(
+        "SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (_CREDIT_LOCK_SPACE, buyer_id)
+    )
 
 
 async def count_credits(conn: Connection, buyer_id: str) -> tuple[int, int]:
