@@ -126,6 +126,19 @@ async def test_the_queue_s_listeners_hear_of_categories_only() -> None:
     assert heard == [frozenset({"code", "general"})]
 
 
+async def test_who_waits_for_a_task_sleeps_through_what_is_about_others() -> None:
+    bus = Bus()
+    with bus.subscribe("byr_a", "task_1") as one, bus.subscribe("byr_a") as all_of_them:
+        bus.publish(Wake(buyers=frozenset({"byr_a"}), tasks=frozenset({"task_2"})))
+        assert await one.wait(0) is Signal.TIMEOUT
+        assert await all_of_them.wait(0) is Signal.WOKEN
+        bus.publish(Wake(buyers=frozenset({"byr_a"}), tasks=frozenset({"task_2", "task_1"})))
+        assert await one.wait(0) is Signal.WOKEN
+        # Another node does not say which tasks its wake is about.
+        bus.deliver(Wake(buyers=frozenset({"byr_a"})))
+        assert await one.wait(0) is Signal.WOKEN
+
+
 async def test_a_listener_that_fails_stops_neither_the_publisher_nor_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

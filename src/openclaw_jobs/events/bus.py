@@ -38,12 +38,13 @@ class Subscription:
     read and the wait is missed. One task may wait at a time.
     """
 
-    __slots__ = ("_bus", "_buyer_id", "_due", "_waiter")
+    __slots__ = ("_bus", "_buyer_id", "_due", "_waiter", "task_id")
 
-    def __init__(self, bus: "Bus", buyer_id: str) -> None:
+    def __init__(self, bus: "Bus", buyer_id: str, task_id: str | None) -> None:
         """See the class; made by `Bus.subscribe`."""
         self._bus = bus
         self._buyer_id = buyer_id
+        self.task_id = task_id
         self._due = False
         self._waiter: asyncio.Future[None] | None = None
 
@@ -115,9 +116,11 @@ class Bus:
 
     def deliver(self, wake: Wake) -> None:
         """Tell of a commit on this node only; for what another node has told."""
+        concerned = None if wake.tasks is None else {None, *wake.tasks}
         for buyer_id in wake.buyers:
             for subscription in self._subscriptions.get(buyer_id, ()):
-                subscription.wake()
+                if concerned is None or subscription.task_id in concerned:
+                    subscription.wake()
         if wake.queue:
             self._notify_queue(wake.queue)
 
@@ -128,9 +131,12 @@ class Bus:
                 subscription.wake()
         self._notify_queue(None)
 
-    def subscribe(self, buyer_id: str) -> Subscription:
-        """Wait for one buyer's events; in force from entering it as a context manager."""
-        return Subscription(self, buyer_id)
+    def subscribe(self, buyer_id: str, task_id: str | None = None) -> Subscription:
+        """Wait for one buyer's events; in force from entering it as a context manager.
+
+        With `task_id`, wake-ups that are known to be about other tasks only are passed by.
+        """
+        return Subscription(self, buyer_id, task_id)
 
     def subscribed_buyers(self) -> list[str]:
         """The buyers for whose events somebody waits here."""

@@ -65,10 +65,12 @@ class Wake(msgspec.Struct, frozen=True):
 
     Attributes:
         buyers: Whose event sequence has grown.
+        tasks: The tasks that the new events are about; None if unknown, as of another node.
         queue: The categories in which a task can be claimed now.
     """
 
     buyers: frozenset[str] = frozenset()
+    tasks: frozenset[str] | None = None
     queue: frozenset[str] = frozenset()
 
 

@@ -42,7 +42,7 @@ async def get_task(market: Market, buyer_id: str, task_id: str, wait_seconds: fl
         Problem: `not_found`.
     """
     deadline = market.monotonic() + wait_seconds
-    with market.bus.subscribe(buyer_id) as subscription:
+    with market.bus.subscribe(buyer_id, task_id) as subscription:
         while True:
             async with market.db.read() as conn:
                 view = await store.select_view(conn, buyer_id, task_id)

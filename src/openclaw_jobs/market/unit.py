@@ -75,6 +75,7 @@ async def begin(market: Market) -> AsyncIterator[Unit]:
         market.bus.publish(
             Wake(
                 buyers=frozenset(event.buyer_id for event in unit.events),
+                tasks=frozenset(event.task_id for event in unit.events if event.task_id),
                 queue=frozenset(unit.queued),
             )
         )
