@@ -7,5 +7,6 @@ composition root and for tests; import them from `openclaw_jobs.db.embedded` and
 
 from openclaw_jobs.db.errors import DatabaseSetupError, is_unavailable
 from openclaw_jobs.db.pool import Connection, Database
+from openclaw_jobs.db.transactions import savepoint
 
-__all__ = ["Connection", "Database", "DatabaseSetupError", "is_unavailable"]
+__all__ = ["Connection", "Database", "DatabaseSetupError", "is_unavailable", "savepoint"]

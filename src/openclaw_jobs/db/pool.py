@@ -10,12 +10,13 @@ from typing import Any, Self
 
 import msgspec
 import psycopg
-from psycopg import AsyncTransaction, pq, sql
+from psycopg import AsyncTransaction, sql
 from psycopg_pool import AsyncConnectionPool
 
 from openclaw_jobs.db.connection import Connection, PooledConnection, connect_patiently, has_peer
 from openclaw_jobs.db.dsn import libpq_dsn, redacted
 from openclaw_jobs.db.errors import DatabaseSetupError, is_unavailable
+from openclaw_jobs.db.transactions import ending
 
 __all__ = ["Connection", "Database"]
 
@@ -41,6 +42,7 @@ _PLANNER = {
     "enable_mergejoin": "off",
     "enable_sort": "off",
     "random_page_cost": "1.1",
+    "plan_cache_mode": "force_generic_plan",
 }
 
 
@@ -187,10 +189,16 @@ class Database:
         await self._pool.close()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Connection]:
+    async def transaction(self, *, pipelined: bool = False) -> AsyncIterator[Connection]:
         """BEGIN, run the body, COMMIT; roll back if the body raises.
 
         `psycopg.Rollback` raised in the body rolls back and is swallowed, as in psycopg.
+
+        Args:
+            pipelined: Send a statement only with the next whose rows are fetched, and the last
+                ones with the COMMIT: fewer round trips. The error of a statement without rows
+                then shows at that later point, or as the block ends; the whole is undone, whatever
+                the body makes of it.
 
         Raises:
             psycopg.errors.InFailedSqlTransaction: The body swallowed a failed statement. Its
@@ -199,13 +207,8 @@ class Database:
         """
         conn, block = await self._begin()
         try:
-            try:
+            async with ending(conn, block, pipelined=pipelined):
                 yield conn
-            except BaseException as exc:
-                if not await block.__aexit__(type(exc), exc, exc.__traceback__):
-                    raise
-            else:
-                await _commit(conn, block)
         finally:
             await self._pool.putconn(conn)
 
@@ -362,20 +365,6 @@ class Database:
                     f"{redacted(self._dsn)} has no usable role {self._session.role!r} yet: "
                     "run `openclaw-jobs migrate`"
                 ) from exc
-
-
-async def _commit(conn: Connection, block: AsyncTransaction) -> None:
-    """End a transaction whose body succeeded, or raise if it cannot have."""
-    if conn.closed:
-        await block.__aexit__(None, None, None)
-        raise psycopg.OperationalError("the connection was lost before COMMIT")
-    if conn.pgconn.transaction_status == pq.TransactionStatus.INERROR:
-        failed = psycopg.errors.InFailedSqlTransaction(
-            "a statement of this transaction failed and its error was swallowed; rolled back"
-        )
-        await block.__aexit__(type(failed), failed, None)
-        raise failed
-    await block.__aexit__(None, None, None)
 
 
 def _target(dsn: str, application_name: str, connect_timeout_s: float) -> str:

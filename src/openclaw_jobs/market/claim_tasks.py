@@ -46,7 +46,7 @@ async def claim_tasks(market: Market, request: ClaimRequest) -> ClaimResult:
     own, so that neither a task nor a worker's last free place is given away twice, by whatever
     number of processes.
     """
-    async with begin(market) as unit:
+    async with begin(market, pipelined=True) as unit:
         return await _Round(market, unit, request).run()
 
 
@@ -126,10 +126,7 @@ class _Round:
 
     async def _verify(self, worker_ids: Sequence[str]) -> None:
         now = self._unit.now
-        locked = set(await store.lock_workers(self._unit.conn, worker_ids))
-        facts = await store.select_facts(
-            self._unit.conn, sorted(locked), now.astimezone(UTC).date()
-        )
+        facts = await store.lock_workers(self._unit.conn, worker_ids, now.astimezone(UTC).date())
         # Who is being served elsewhere at this moment gets nothing here; the tick asks again.
         self._room.update(dict.fromkeys(worker_ids, 0))
         for fact in facts:

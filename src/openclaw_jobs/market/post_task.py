@@ -141,17 +141,16 @@ async def post_task(
         charge = ledger.task_charge(
             task.task_id, task.buyer_id, split.promo_cents, split.paid_cents
         )
-        async with unit.conn.pipeline():
-            await store.insert_task(unit.conn, task)
-            await ledger.post(unit.conn, [charge] if charge else [])
-            await update_totals(unit.conn, [TotalsChange(task.buyer_id, spent_cents=price)])
+        await store.insert_task(unit.conn, task)
+        await ledger.post(unit.conn, [charge] if charge else [])
+        await update_totals(unit.conn, [TotalsChange(task.buyer_id, spent_cents=price)])
         balance = ledger.spendable_cents(balances) - price
         unit.tell(task.buyer_id, "task.queued", task.task_id, status="queued", price_cents=price)
         unit.tell(task.buyer_id, "balance", None, balance_cents=balance)
         unit.queue(task.category)
         return PostedTask(task.task_id, task.category, price, balance, task.created_at)
 
-    return await run(market, effect, replay)
+    return await run(market, effect, replay, pipelined=True)
 
 
 def _json(value: object) -> str | None:

@@ -8,28 +8,32 @@ from openclaw_jobs.db import Connection
 from openclaw_jobs.kit.idempotency import ReplayKey, StoredAnswer
 
 
-async def lock_replay(conn: Connection, key: ReplayKey) -> bool:
-    """Be the only transaction that handles this key; False if another is."""
-    cursor = await conn.execute(
+async def lock_replay(
+    conn: Connection, key: ReplayKey
+) -> tuple[bool, tuple[bytes, StoredAnswer] | None]:
+    """Be the only transaction that handles this key, and see whether it was answered before.
+
+    Two statements, the second after the first so that it sees what the last holder committed,
+    and sent together where the transaction is pipelined.
+
+    Returns:
+        Whether nobody else handles the key; the body's hash and the answer of a request before.
+    """
+    locking = await conn.execute(
         "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))",
         (f"{key.caller}\n{key.route}\n{key.key}",),
     )
-    row = await cursor.fetchone()
-    return row is not None and bool(row[0])
-
-
-async def select_replay(conn: Connection, key: ReplayKey) -> tuple[bytes, StoredAnswer] | None:
-    """The body's hash and the answer of a request that was handled before."""
-    cursor = await conn.execute(
+    reading = await conn.execute(
         "SELECT body_hash, status, headers, content FROM idempotency_records"
         " WHERE caller = %s AND route = %s AND key = %s",
         (key.caller, key.route, key.key),
     )
-    row = await cursor.fetchone()
+    locked, row = await locking.fetchone(), await reading.fetchone()
+    mine = locked is not None and bool(locked[0])
     if row is None:
-        return None
+        return mine, None
     headers = msgspec.json.decode(row[2], type=dict[str, str])
-    return bytes(row[0]), StoredAnswer(status=row[1], headers=headers, content=row[3])
+    return mine, (bytes(row[0]), StoredAnswer(status=row[1], headers=headers, content=row[3]))
 
 
 async def insert_replay(conn: Connection, key: ReplayKey, answer: StoredAnswer) -> None:

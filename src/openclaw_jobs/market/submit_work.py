@@ -69,7 +69,7 @@ def lease_lost() -> Problem:
 async def submit_work(market: Market, submissions: Sequence[Submission]) -> list[Answer]:
     """Handle submissions of any workers together; answers in order, each on its own."""
     try:
-        async with begin(market) as unit:
+        async with begin(market, pipelined=True) as unit:
             batch = _Batch(market, unit, submissions)
             answers = await batch.run()
     except (psycopg.DatabaseError, ledger.LedgerError) as error:
@@ -176,25 +176,24 @@ class _Batch:
             await self._complete(done)
         if not_done:
             await self._fail(not_done)
-        async with self._unit.conn.pipeline():
-            await store.end_leases(
-                self._unit.conn,
-                [EndedLease(lease, s.status, s.error, s.usage) for lease, s in accepted],
-            )
-            await workers.add_stats(
-                self._unit.conn,
-                [
-                    StatsChange(
-                        lease.worker_id,
-                        completed=int(s.status == "completed"),
-                        failed=int(s.status == "failed"),
-                        earned_cents=self._receipts[lease.task_id].earned_cents,
-                    )
-                    for lease, s in accepted
-                ],
-                accepted[0][0].now,
-            )
-            await workers.clear_strikes(self._unit.conn, [lease.worker_id for lease, _ in done])
+        await store.end_leases(
+            self._unit.conn,
+            [EndedLease(lease, s.status, s.error, s.usage) for lease, s in accepted],
+        )
+        await workers.add_stats(
+            self._unit.conn,
+            [
+                StatsChange(
+                    lease.worker_id,
+                    completed=int(s.status == "completed"),
+                    failed=int(s.status == "failed"),
+                    earned_cents=self._receipts[lease.task_id].earned_cents,
+                )
+                for lease, s in accepted
+            ],
+            accepted[0][0].now,
+        )
+        await workers.clear_strikes(self._unit.conn, [lease.worker_id for lease, _ in done])
 
     async def _complete(self, done: Sequence[tuple[Lease, Submission]]) -> None:
         now = done[0][0].now
@@ -215,14 +214,13 @@ class _Batch:
                 lease.task_id, lease.price_cents - commission, release_at
             )
             self._unit.tell(lease.buyer_id, "task.completed", lease.task_id, status="completed")
-        async with self._unit.conn.pipeline():
-            await store.complete_tasks(
-                self._unit.conn,
-                [lease.task_id for lease, _ in done],
-                [s.result or "" for _, s in done],
-            )
-            await earnings_store.insert_earnings(self._unit.conn, earnings, now, release_at)
-            await ledger.post(self._unit.conn, transfers)
+        await store.complete_tasks(
+            self._unit.conn,
+            [lease.task_id for lease, _ in done],
+            [s.result or "" for _, s in done],
+        )
+        await earnings_store.insert_earnings(self._unit.conn, earnings, now, release_at)
+        await ledger.post(self._unit.conn, transfers)
         self.completed = [lease for lease, _ in done]
 
     async def _fail(self, not_done: Sequence[tuple[Lease, Submission]]) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar, cast
 import msgspec
 
 from openclaw_jobs import events
-from openclaw_jobs.db import Connection
+from openclaw_jobs.db import Connection, savepoint
 from openclaw_jobs.events import EventType, NewEvent, Wake
 from openclaw_jobs.kit.errors import Problem
 from openclaw_jobs.kit.failpoints import failpoint
@@ -62,9 +62,12 @@ class Replay(msgspec.Struct, Generic[T], frozen=True):
 
 
 @asynccontextmanager
-async def begin(market: Market) -> AsyncIterator[Unit]:
-    """Open a transaction; its events are written last, its wake-ups sent after the commit."""
-    async with market.db.transaction() as conn:
+async def begin(market: Market, *, pipelined: bool = False) -> AsyncIterator[Unit]:
+    """Open a transaction; its events are written last, its wake-ups sent after the commit.
+
+    `pipelined` is that of `Database.transaction`.
+    """
+    async with market.db.transaction(pipelined=pipelined) as conn:
         unit = Unit(conn, market.clock.now())
         yield unit
         # Last, since it holds the buyers' sequences until the commit.
@@ -82,26 +85,31 @@ async def begin(market: Market) -> AsyncIterator[Unit]:
 
 
 async def run(
-    market: Market, effect: Callable[[Unit], Awaitable[T]], replay: Replay[T] | None
+    market: Market,
+    effect: Callable[[Unit], Awaitable[T]],
+    replay: Replay[T] | None,
+    *,
+    pipelined: bool = False,
 ) -> T:
     """Run an effect in a transaction of its own, once for each idempotency key.
 
     The answer is stored in the transaction of the effect, so both are there or neither; a
-    refusal is stored as well, with the effect rolled back.
+    refusal is stored as well, with the effect rolled back. `pipelined` is that of
+    `Database.transaction`.
 
     Raises:
         Replayed: The request was answered before.
         Problem: `idempotency_conflict`, `idempotency_in_progress`, or what the effect raised.
     """
     if replay is None:
-        async with begin(market) as unit:
+        async with begin(market, pipelined=pipelined) as unit:
             return await effect(unit)
     refused: Problem | None = None
     value: T | None = None
-    async with begin(market) as unit:
+    async with begin(market, pipelined=pipelined) as unit:
         await first_time(unit.conn, replay.key)
         try:
-            async with unit.conn.transaction():
+            async with savepoint(unit.conn):
                 value = await effect(unit)
         except Problem as problem:
             if problem.status in _NEVER_STORED or problem.status >= _SERVER_ERROR:
@@ -111,7 +119,7 @@ async def run(
             unit.queued.clear()
             await _store(unit.conn, replay.key, replay.refusal(problem))
         else:
-            await _store(unit.conn, replay.key, replay.answer(value))
+            await _store(unit.conn, replay.key, replay.answer(cast("T", value)))
     if refused is not None:
         raise refused
     return cast("T", value)
@@ -138,13 +146,13 @@ async def first_time(conn: Connection, key: ReplayKey) -> None:
         Replayed: The request was answered before.
         Problem: `idempotency_conflict` or `idempotency_in_progress`.
     """
-    if not await store.lock_replay(conn, key):
+    mine, stored = await store.lock_replay(conn, key)
+    if not mine:
         raise Problem(
             "idempotency_in_progress",
             "A request with this Idempotency-Key is still running; ask again in a moment.",
             headers={"Retry-After": "1"},
         )
-    stored = await store.select_replay(conn, key)
     if stored is None:
         return
     body_hash, answer = stored

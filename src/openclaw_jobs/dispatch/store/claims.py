@@ -18,6 +18,28 @@ _CANDIDATE = """t.id, t.category, t.price_cents, t.min_tier, t.queue_rank,
 _WORKER_LOCK_SPACE = 1_330_795_092
 
 
+_FACTS = """
+    SELECT w.id, w.tier, w.standing, w.suspended_until, w.categories, w.min_earning_cents,
+        w.max_concurrent, w.daily_limit, w.schedule::text,
+        (SELECT count(*) FROM leases l WHERE l.worker_id = w.id),
+        CASE WHEN s.today = %s THEN s.today_completed ELSE 0 END
+    FROM workers w JOIN worker_stats s ON s.worker_id = w.id WHERE w.id = ANY(%s::text[])
+"""
+
+
+def _facts(row: Sequence[Any]) -> Facts:
+    return Facts(
+        worker_id=row[0],
+        tier=row[1],
+        standing=row[2],
+        suspended_until=row[3],
+        preferences=Preferences(*row[4:8]),
+        schedule=None if row[8] is None else msgspec.json.decode(row[8], type=Schedule),
+        held=row[9],
+        completed_today=row[10],
+    )
+
+
 def _candidate(row: Sequence[Any]) -> Candidate:
     return Candidate(row[0], row[1], row[2], row[3], row[4], frozenset(row[5] or ()))
 
@@ -77,20 +99,27 @@ async def any_queued(conn: Connection) -> bool:
     return row is not None and bool(row[0])
 
 
-async def lock_workers(conn: Connection, worker_ids: Sequence[str]) -> list[str]:
+async def lock_workers(conn: Connection, worker_ids: Sequence[str], today: date) -> list[Facts]:
     """Take, until the transaction ends, the right to give these workers tasks.
 
-    Those that another process is giving tasks to at this moment are left out. Only after this
-    may their leases be counted: a count that started earlier could miss the other's.
+    Two statements, sent together where the transaction is pipelined. Only after the lock may a
+    worker's leases be counted: a count that started earlier could miss another process's.
+
+    Returns:
+        The facts of each; those that another process is giving tasks to at this moment are left
+        out.
     """
-    cursor = await conn.execute(
+    ids = text_array(worker_ids)
+    locking = await conn.execute(
         """
         SELECT id FROM unnest(%s::text[]) AS w (id)
         WHERE pg_try_advisory_xact_lock(%s, hashtext(id))
         """,
-        (text_array(worker_ids), _WORKER_LOCK_SPACE),
+        (ids, _WORKER_LOCK_SPACE),
     )
-    return [row[0] for row in await cursor.fetchall()]
+    reading = await conn.execute(_FACTS, (today, ids))
+    locked = {row[0] for row in await locking.fetchall()}
+    return [_facts(row) for row in await reading.fetchall() if row[0] in locked]
 
 
 async def wait_for_worker(conn: Connection, worker_id: str) -> None:
@@ -102,29 +131,8 @@ async def wait_for_worker(conn: Connection, worker_id: str) -> None:
 
 async def select_facts(conn: Connection, worker_ids: Sequence[str], today: date) -> list[Facts]:
     """What decides how many tasks these workers may have."""
-    cursor = await conn.execute(
-        """
-        SELECT w.id, w.tier, w.standing, w.suspended_until, w.categories, w.min_earning_cents,
-            w.max_concurrent, w.daily_limit, w.schedule::text,
-            (SELECT count(*) FROM leases l WHERE l.worker_id = w.id),
-            CASE WHEN s.today = %s THEN s.today_completed ELSE 0 END
-        FROM workers w JOIN worker_stats s ON s.worker_id = w.id WHERE w.id = ANY(%s::text[])
-        """,
-        (today, text_array(worker_ids)),
-    )
-    return [
-        Facts(
-            worker_id=row[0],
-            tier=row[1],
-            standing=row[2],
-            suspended_until=row[3],
-            preferences=Preferences(*row[4:8]),
-            schedule=None if row[8] is None else msgspec.json.decode(row[8], type=Schedule),
-            held=row[9],
-            completed_today=row[10],
-        )
-        for row in await cursor.fetchall()
-    ]
+    cursor = await conn.execute(_FACTS, (today, text_array(worker_ids)))
+    return [_facts(row) for row in await cursor.fetchall()]
 
 
 async def write_claims(
