@@ -1,0 +1,198 @@
+"""Comparing programs by their tokens: comments, spacing, quotes and local names are free.
+
+No parser of any language runs here, so no text can crash or stall one. Two programs that do the
+same in different ways are not recognised as such; `docs/explanation/comparison.md` says how often.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+_FENCED: Final = re.compile(
+    r"^[ \t]{0,9}(?:```|~~~)[ \t]{0,9}([\w+#.-]{0,20})[^\n]{0,80}\n", re.MULTILINE
+)
+_FENCE_END: Final = re.compile(r"^[ \t]{0,9}(?:```|~~~)[ \t]*$", re.MULTILINE)
+_TEXT_TAGS: Final = frozenset({"json", "text", "txt", "markdown", "md", "csv", "plain"})
+
+_SHEBANG: Final = "#!"
+_CODE_LINE: Final = re.compile(
+    r"""[ \t]*(?:
+        (?:async[ ])?def[ ]\w+\(|class[ ]\w+|import[ ][\w.]+[ ]*;?$|from[ ][\w.]+[ ]import[ ]
+      | (?:export[ ])?(?:async[ ])?function\b.*\(|(?:const|let|var)[ ]\w+|(?:public|private|static)[ ]
+      | \#include\b|\#!|return\b|(?:if|for|while|elif|else|try|except)\b.*[:{]$
+      | (?:SELECT|INSERT|UPDATE|DELETE|CREATE|select|insert|update|delete|create)[ ].*
+        (?:from|FROM|into|INTO|set|SET|table|TABLE)\b
+      | .*[;{}]$|\w+(?:,[ ]\w+)*[ ]=[ ]\S|\w+\.\w+\(.*\)$
+    )""",
+    re.VERBOSE,
+)
+_CODE_SHARE: Final = 0.5
+_SQL: Final = re.compile(
+    r"\A\s*(?:--[^\n]*\n\s*)*(?:select|insert|update|delete|create|with)\b", re.I
+)
+_INDENTED: Final = re.compile(
+    r"^[ \t]*(?:async |class |def |if |for |while |try|with ).*:[ \t]*(?:#.*)?$", re.M
+)
+
+
+def _lexer(comment: str) -> re.Pattern[str]:
+    # What is opened and never closed reaches to the end of its line or text: scanning on for the
+    # end from each of many openings would take time quadratic in a hostile text.
+    return re.compile(
+        rf"""
+          (?P<doc>{'"' * 3}(?:[^"]|"(?!""))*(?:{'"' * 3}|\Z)|{"'" * 3}(?:[^']|'(?!''))*(?:{"'" * 3}|\Z))
+        | (?P<string>[fFrRbBuU]{{0,2}}"(?:[^"\\\n]|\\.)*(?:"|(?=\n)|\\?\Z)
+            |[fFrRbBuU]{{0,2}}'(?:[^'\\\n]|\\.)*(?:'|(?=\n)|\\?\Z)|`(?:[^`\\]|\\.)*(?:`|\\?\Z))
+        | (?P<comment>{comment})
+        | (?P<name>[^\W\d]\w*)
+        | (?P<number>\d[\w.]*)
+        | (?P<newline>\n[ \t]*)
+        | (?P<space>[ \t\r\f\v]+)
+        | (?P<op>[=!<>]==?|=>|->|:=|\+\+|--|\*\*|//|&&|\|\||<<|>>|[-+*/%&|^]=|.)
+        """,
+        re.VERBOSE | re.DOTALL,
+    )
+
+
+_BLOCK_COMMENT: Final = r"/\*(?:[^*]|\*(?!/))*(?:\*/|\*?\Z)"
+_HASH_COMMENT: Final = r"\#[^\n]*"
+_SQL_LEXER: Final = _lexer(rf"--[^\n]*|{_BLOCK_COMMENT}")
+_INDENTED_LEXER: Final = _lexer(_HASH_COMMENT)
+# `#` opens a comment in a shell, a directive in C and a colour in CSS.
+_OTHER_LEXER: Final = _lexer(
+    rf"//[^\n]*|{_BLOCK_COMMENT}|(?<!\S)\#(?![0-9a-fA-F]{{3,8}}\b|include|define|if|el|end|pragma|!)[^\n]*"
+)
+_KEYWORDS: Final = frozenset(
+    "and as assert async await break case catch class const continue def default del delete do"
+    " elif else end except export extends false finally fn for from func function global if"
+    " implements import in interface is lambda let match new nil none nonlocal not null or pass"
+    " private protected public raise return self static super switch then this throw true try"
+    " type typeof undefined use using var void where while with yield".split()
+)
+_TYPES: Final = frozenset("int long float double bool boolean char string auto byte short".split())
+_RESERVED: Final = _KEYWORDS | _TYPES
+_DEFINERS: Final = frozenset({"def", "function", "fn", "func"})
+
+
+def blocks(text: str) -> tuple[str, str] | None:
+    """The fenced code of an answer, joined, and its language; None without any."""
+    found: list[str] = []
+    language = ""
+    at = 0
+    while (start := _FENCED.search(text, at)) is not None:
+        end = _FENCE_END.search(text, start.end())
+        if start[1].lower() not in _TEXT_TAGS:
+            found.append(text[start.end() : end.start() if end else len(text)])
+            language = language or start[1].lower()
+        if end is None:
+            break
+        at = end.end()
+    return ("\n".join(found), language) if found else None
+
+
+def program(text: str) -> str | None:
+    """The program in an answer: its fenced blocks, or all of it where it reads like code."""
+    fenced = blocks(text)
+    if fenced is not None:
+        return fenced[0] if fenced[1] or _reads_like_code(fenced[0]) else None
+    return text if _reads_like_code(text) else None
+
+
+def _reads_like_code(text: str) -> bool:
+    if text.startswith(_SHEBANG):
+        return True
+    lines = [line for line in text.splitlines() if line.strip()]
+    hits = sum(_CODE_LINE.match(line[:300]) is not None for line in lines)
+    return bool(lines) and hits >= _CODE_SHARE * len(lines)
+
+
+def _string(text: str) -> str:
+    """A string whose quotes are the same wherever the choice is free."""
+    prefix = text[: len(text) - len(text.lstrip("fFrRbBuU"))]
+    rest = text[len(prefix) :]
+    inner = rest[1:-1]
+    if rest[0] == "`" or rest[-1] != rest[0] or '"' in inner or "'" in inner or "\\" in inner:
+        return text
+    return f'{prefix.lower().replace("u", "")}"{inner}"'
+
+
+def _raw(text: str, *, indented: bool, sql: bool) -> Iterator[tuple[str, str]]:
+    """The tokens that count, as (kind, text); indentation as tokens where it has a meaning."""
+    lexer = _SQL_LEXER if sql else _INDENTED_LEXER if indented else _OTHER_LEXER
+    depth = 0
+    levels = [0]
+    fresh = True  # at the beginning of a line, where a string stands for itself: a docstring
+    margin = 0
+    for match in lexer.finditer(text):
+        kind, token = match.lastgroup or "op", match[0]
+        if kind == "newline":
+            fresh, margin = True, len(token.expandtabs()) - 1
+            continue
+        if kind in {"space", "comment"} or (kind == "doc" and fresh and not depth):
+            continue
+        if fresh and indented and not depth:
+            while margin < levels[-1]:
+                levels.pop()
+                yield "indent", "\t<"
+            if margin > levels[-1]:
+                levels.append(margin)
+            yield "indent", "\t" * len(levels)
+        fresh = False
+        if kind == "op":
+            depth = max(0, depth + (token in "([{") - (token in ")]}"))
+        if kind == "string":
+            yield kind, _string(token)
+        elif token != ";":
+            yield kind, token.lower() if sql and kind == "name" else token
+
+
+def _is_bound(before: str, after: str, *, depth: int, parameter: bool) -> bool:
+    """Whether a name between two tokens is one that the program gives to its own."""
+    if after == "(":
+        return False
+    return (
+        parameter
+        or before in _TYPES
+        or before in {"let", "const", "var", "for", "lambda"}
+        or (before == "," and after == "in")
+        or (depth == 0 and after in {"=", ":="})
+        or (depth == 0 and after == "," and before.startswith("\t"))
+    )
+
+
+def _bound(found: list[tuple[str, str]]) -> set[str]:
+    """The names of a program's parameters and variables; they are free, unlike its functions."""
+    names: set[str] = set()
+    depth = 0
+    parameters = 0  # the depth of the brackets that hold a definition's parameters
+    texts = ["", "", *(token for _, token in found), ""]
+    for index, (kind, token) in enumerate(found, start=2):
+        before, after = texts[index - 1], texts[index + 1]
+        if kind == "op" and token in {"(", "[", "{"}:
+            depth += 1
+            if token == "(" and (texts[index - 2] in _DEFINERS or before in _DEFINERS):
+                parameters = depth
+        elif kind == "op" and token in {")", "]", "}"}:
+            parameters = 0 if depth == parameters else parameters
+            depth = max(0, depth - 1)
+        elif kind == "name" and before != "." and token.lower() not in _RESERVED:
+            parameter = 0 < parameters == depth and before in {"(", ",", "*", "**"}
+            if _is_bound(before, after, depth=depth, parameter=parameter):
+                names.add(token)
+    return names
+
+
+def tokens(text: str) -> list[str]:
+    """A program as its tokens, each local name as the number of its first appearance."""
+    sql = _SQL.match(text) is not None
+    indented = _INDENTED.search(text) is not None
+    raw = list(_raw(text.strip() + "\n", indented=indented, sql=sql))
+    bound = set() if sql else _bound(raw)
+    numbers: dict[str, str] = {}
+    found = []
+    for index, (kind, token) in enumerate(raw):
+        if kind == "name" and token in bound and not (index and raw[index - 1][1] == "."):
+            found.append(numbers.setdefault(token, f"\N{SECTION SIGN}{len(numbers)}"))
+        else:
+            found.append(token)
+    return found
