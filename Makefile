@@ -9,6 +9,7 @@ DATA_DIR ?= .openclaw-jobs
 # Tests run in this many processes, each with a PostgreSQL of its own; 0 is for a debugger.
 JOBS ?= 2
 PYTEST_ARGS ?=
+STEPS ?= 50000
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
@@ -18,7 +19,7 @@ ifeq ($(CI),true)
 STRICT := -p tests.plugins.no_skips
 endif
 
-.PHONY: help setup demo test lint types layers fmt serve bench pins clean
+.PHONY: help setup demo test soak lint types layers fmt serve bench pins clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +43,9 @@ demo: $(STAMP) ## watch the marketplace do its main job, start to end
 
 test: $(STAMP) ## run every test (a real PostgreSQL is started for them)
 	$(BIN)/python -m pytest -n $(JOBS) $(STRICT) $(PYTEST_ARGS)
+
+soak: $(STAMP) ## live many random lives of all money together (STEPS=50000)
+	OPENCLAW_SOAK_STEPS=$(STEPS) $(BIN)/python -m pytest -n 0 -s tests/payments/test_money_machine.py $(PYTEST_ARGS)
 
 lint: $(STAMP) ## ruff: rules and format
 	$(BIN)/ruff check .
