@@ -18,6 +18,7 @@ from rich.table import Table
 from openclaw_jobs import __version__, cli_ledger
 from openclaw_jobs.client import cli as client_cli
 from openclaw_jobs.demo import cli as demo_cli
+from openclaw_jobs.simulate import cli as simulate_cli
 
 if TYPE_CHECKING:
     from openclaw_jobs.market.context import Market
@@ -391,6 +392,7 @@ def _print_config(entry: Any) -> None:  # noqa: ANN401 - economy's ConfigEntry
 
 
 cli_ledger.register(ledger_app, _with_market)
+simulate_cli.register(app, _with_market)
 
 if __name__ == "__main__":
     main()

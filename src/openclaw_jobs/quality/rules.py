@@ -24,7 +24,11 @@ PRIOR_GOOD: Final = 9
 """The prior Beta(1, 9): a worker that nobody knows returns one bad result in ten."""
 
 ALWAYS_CHECKED: Final = 10
-"""Until so many outcomes are known, every result is checked."""
+"""Until so many outcomes are known, every result is checked,"""
+
+ALWAYS_BEGUN: Final = 15
+"""unless so many are known or under way: else a fast worker, or slow checks, would make any number
+of them before the tenth outcome is known."""
 
 STREAK_TRUSTED: Final = 10
 """Good outcomes in a row from which on the rate falls with the streak."""
@@ -34,6 +38,10 @@ RATE_AFTER_RESET: Final = 0.5
 
 RATE_FLOOR: Final = 0.05
 """However long the streak, one result in twenty is checked, or turning would pay."""
+
+OWN_SHARE: Final = 0.2
+"""However many hidden tasks there are, at least this share of a trusted worker's rate falls on its
+own paid results, as nothing promises that it gets its part of the hidden ones."""
 
 BAD_IF_HONEST: Final = 0.08
 BAD_IF_BAD: Final = 0.28
@@ -71,27 +79,54 @@ def quality(record: Record) -> float:
     return 1 - bad_share(record)
 
 
-def check_rate(record: Record) -> float:
-    """How often this worker's results are to be checked: a share from 0.05 to 1."""
-    if record.good + record.bad < ALWAYS_CHECKED:
+def check_rate(record: Record, pending: int = 0) -> float:
+    """The share of a worker's results that is to be looked at, from 0.05 to 1.
+
+    Args:
+        record: What is known.
+        pending: Checks of its results that are under way.
+    """
+    known = record.good + record.bad
+    if known < ALWAYS_CHECKED and known + pending < ALWAYS_BEGUN:
         return 1.0
     if record.streak < STREAK_TRUSTED:
         return RATE_AFTER_RESET
     return max(RATE_FLOOR, 1 / record.streak)
 
 
-def spot_check_rate(config: Quality, record: Record) -> float:
-    """How often a submission of this worker is spot-checked under this configuration.
+def hidden_share(paid_cents_24h: int, check_cents_24h: int) -> float:
+    """The share of all work that is hidden: what the budget's figures say of the trailing day."""
+    total = paid_cents_24h + check_cents_24h
+    return check_cents_24h / total if total > 0 else 0.0
 
-    Call it for submissions without a shadow alone: one that has a shadow is checked already, and
-    the rate is topped up accordingly, so that `check_rate` is the share of both together.
+
+def spot_check_rate(config: Quality, record: Record, pending: int, hidden: float) -> float:
+    """The share of a worker's paid results without a shadow that is spot-checked.
+
+    A copy or a gold task says as much of the worker that does it as a spot-check does, and a shadow
+    is a check too. So spot-checks only fill up what these leave of `check_rate`; on top of them a
+    trusted worker would be checked three times as often as meant. Against whom more speaks than
+    one bad outcome, that one is checked at the full rate.
+
+    Args:
+        config: The configuration; it may force a rate, and then that is the rate.
+        record: The worker's record.
+        pending: Checks of its results that are under way.
+        hidden: The share of all work that is hidden; see `hidden_share`.
     """
     if not config.enabled:
         return 0.0
     if config.spot_check_rate is not None:
         return float(config.spot_check_rate)
-    wanted, shadowed = check_rate(record), float(config.shadow_rate)
-    return 0.0 if shadowed >= wanted else (wanted - shadowed) / (1 - shadowed)
+    rate, shadowed = check_rate(record, pending), float(config.shadow_rate)
+    doubted = record.suspicion > SUSPICION_STEP_BAD
+    own = rate if doubted else max(rate * OWN_SHARE, fill_up(rate, hidden))
+    return fill_up(own, shadowed)
+
+
+def fill_up(wanted: float, there: float) -> float:
+    """What share of the rest makes `wanted` of the whole where `there` is given; from 0 to 1."""
+    return 0.0 if there >= wanted else (wanted - there) / (1 - there)
 
 
 def after_outcome(record: Record, *, bad: bool) -> Record:
