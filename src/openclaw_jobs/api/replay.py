@@ -1,5 +1,6 @@
 """`Idempotency-Key` at the door: reading the header, and sending a stored answer again."""
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
@@ -12,10 +13,11 @@ from openclaw_jobs.kit.errors import Problem
 from openclaw_jobs.kit.idempotency import ReplayKey, StoredAnswer
 from openclaw_jobs.market.unit import Replay
 
-__all__ = ["parse_key", "replayable", "replayed_response"]
+__all__ = ["parse_key", "replayable", "replayed_response", "route_name"]
 
 T = TypeVar("T")
 
+_MAX_PATH_CHARS: Final = 512
 _PRINTABLE: Final = re.compile(rb"[\x20-\x7e]{1,255}")
 
 
@@ -32,6 +34,14 @@ def parse_key(header: bytes) -> str:
             "Idempotency-Key must be 1 to 255 printable ASCII characters.",
         )
     return value.decode("ascii")
+
+
+def route_name(method: str, path: str) -> str:
+    """What tells a request's route apart; short enough for an index, however long its path is."""
+    if len(path) <= _MAX_PATH_CHARS and path.isascii():
+        return f"{method} {path}"
+    digest = hashlib.sha256(path.encode()).hexdigest()
+    return f"{method} sha256:{digest}"
 
 
 def replayable(
