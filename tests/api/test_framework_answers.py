@@ -242,7 +242,7 @@ class TestDisconnect:
                 writer.transport.abort()
         # `serving` has waited for both to end.
         assert harness.orders == []
-        assert [line["status"] for line in lines(stream)] == [200, 400]
+        assert [line["status"] for line in lines(stream)] == [200, 499]
         assert "exception" not in stream.getvalue()
 
 

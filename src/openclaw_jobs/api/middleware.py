@@ -14,7 +14,7 @@ from typing import Any, Final
 import structlog
 
 from openclaw_jobs.api.documents import PROBLEM_JSON, encode_problem
-from openclaw_jobs.api.visit import Visit
+from openclaw_jobs.api.visit import CLIENT_GONE, Visit
 from openclaw_jobs.kit.errors import Problem
 from openclaw_jobs.kit.ids import new_id
 
@@ -56,6 +56,8 @@ async def surround(app: App, log: Log, scope: Scope, receive: Receive, send: Sen
 
     async def send_on(message: Any) -> None:  # noqa: ANN401 - an ASGI message
         nonlocal lingering
+        if visit.status == CLIENT_GONE:
+            return
         kind = message["type"]
         if kind == "http.response.start":
             visit.status = message["status"]

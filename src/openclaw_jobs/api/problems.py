@@ -9,7 +9,7 @@ from litestar.exceptions import HTTPException, ValidationException
 
 from openclaw_jobs.api.documents import PROBLEM_JSON, encode_problem, printable
 from openclaw_jobs.api.replay import replayed_response
-from openclaw_jobs.api.visit import visit_of
+from openclaw_jobs.api.visit import CLIENT_GONE, visit_of
 from openclaw_jobs.db import is_unavailable
 from openclaw_jobs.kit.errors import FieldError, Problem
 from openclaw_jobs.kit.idempotency import Replayed
@@ -21,7 +21,7 @@ _RETRY_UNAVAILABLE_S: Final = "1"
 
 
 class ClientGone(Exception):  # noqa: N818 - not an error of ours
-    """The client hung up, or stalled, before its request was complete."""
+    """The client hung up before its request was complete or answered."""
 
 
 def _respond(request: Request[Any, Any, Any], problem: Problem) -> Response[bytes]:
@@ -41,11 +41,10 @@ def _on_replayed(_: Request[Any, Any, Any], outcome: Replayed) -> Response[bytes
     return replayed_response(outcome.answer)
 
 
-def _on_client_gone(request: Request[Any, Any, Any], _: ClientGone) -> Response[bytes]:
-    return _respond(
-        request,
-        Problem("malformed_json", "The body did not arrive.", headers={"Connection": "close"}),
-    )
+def _on_client_gone(request: Request[Any, Any, Any], _: ClientGone) -> Response[None]:
+    # `surround` sends nothing of it.
+    visit_of(request.scope).status = CLIENT_GONE
+    return Response(None, status_code=CLIENT_GONE)
 
 
 def _on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:

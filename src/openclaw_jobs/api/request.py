@@ -21,7 +21,7 @@ from openclaw_jobs.api.guards import (
     too_large,
 )
 from openclaw_jobs.api.problems import ClientGone
-from openclaw_jobs.api.replay import replayable
+from openclaw_jobs.api.replay import replayable, route_name
 from openclaw_jobs.api.visit import Visit, visit_of
 from openclaw_jobs.kit.errors import FieldError, Problem
 from openclaw_jobs.kit.idempotency import ReplayKey
@@ -105,7 +105,7 @@ class ApiRequest(Request[Any, Any, State]):
             raise LookupError("the body has not been read yet")
         return ReplayKey(
             caller=visit.caller_id or f"address:{visit.address}",
-            route=f"{self.scope['method']} {self.scope['path']}",
+            route=route_name(self.scope["method"], self.scope["path"]),
             key=visit.idempotency_key,
             body_hash=visit.body_hash,
             refuse=_plan(self).options.replay == "refuse",
@@ -321,24 +321,21 @@ def _misfit(text: str) -> Problem:
 
 
 async def _read(receive: Any, limit: int) -> bytes:  # noqa: ANN401 - ASGI
-    message = await receive()
-    if message["type"] == "http.request" and not message.get("more_body"):
-        # Most bodies come in one piece.
-        body: bytes = message.get("body", b"")
-        if len(body) > limit:
-            raise too_large(limit)
-        return body
     try:
         async with asyncio.timeout(_BODY_TIMEOUT_S):
-            return await _read_pieces(receive, message, limit)
+            return await _read_pieces(receive, limit)
     except TimeoutError:
-        raise ClientGone from None
+        late = Problem(
+            "malformed_json", "The body did not arrive.", headers={"Connection": "close"}
+        )
+        raise late from None
 
 
-async def _read_pieces(receive: Any, message: Any, limit: int) -> bytes:  # noqa: ANN401 - ASGI
+async def _read_pieces(receive: Any, limit: int) -> bytes:  # noqa: ANN401 - ASGI
     pieces: list[bytes] = []
     size = 0
     while True:
+        message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
         if piece := message.get("body", b""):
@@ -347,8 +344,7 @@ async def _read_pieces(receive: Any, message: Any, limit: int) -> bytes:  # noqa
                 raise too_large(limit)
             pieces.append(piece)
         if not message.get("more_body"):
-            return b"".join(pieces)
-        message = await receive()
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _check_media_type(request: ApiRequest) -> None:

@@ -2,9 +2,12 @@
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
-__all__ = ["Visit", "visit_of"]
+__all__ = ["CLIENT_GONE", "Visit", "visit_of"]
+
+CLIENT_GONE: Final = 499
+"""The status in the log, as in nginx's, where the client hung up before it was answered."""
 
 
 class Visit:
