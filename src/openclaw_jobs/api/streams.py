@@ -1,6 +1,7 @@
 """`GET /api/events` and `GET /api/task/{id}/events`: what happens, as it happens."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Annotated, Any, Final
@@ -16,7 +17,7 @@ from openclaw_jobs.api.openapi import problem_responses
 from openclaw_jobs.api.request import ApiRequest, until_hung_up
 from openclaw_jobs.db import Database
 from openclaw_jobs.events import Bus, parse_last_event_id, read_after, stream
-from openclaw_jobs.kit.errors import not_found
+from openclaw_jobs.kit.errors import Problem, not_found
 from openclaw_jobs.kit.ids import is_id
 from openclaw_jobs.tasks import TERMINAL, store
 
@@ -29,6 +30,9 @@ _HEADERS: Final = (
     (b"x-accel-buffering", b"no"),
 )
 _NO_CONTENT: Final = 204
+MAX_STREAMS: Final = 100
+"""The most streams of one buyer that a process keeps open."""
+_FULL_RETRY_S: Final = "15"
 
 LastEventId = Annotated[
     str | None,
@@ -41,6 +45,7 @@ LastEventId = Annotated[
 
 def streams_router(db: Database, bus: Bus) -> Router:
     """The routes, over the events in `db` of which `bus` tells."""
+    opened: Counter[str] = Counter()
 
     @get(
         "/api/events",
@@ -58,7 +63,8 @@ def streams_router(db: Database, bus: Bus) -> Router:
         restarts: come back with the last `id`.
         """
         after = parse_last_event_id(last_event_id)
-        return event_stream(stream(db, bus, request.buyer_id, after))
+        buyer_id = request.buyer_id
+        return event_stream(_counted(opened, buyer_id, stream(db, bus, buyer_id, after)))
 
     @get(
         "/api/task/{task_id:str}/events",
@@ -86,7 +92,8 @@ def streams_router(db: Database, bus: Bus) -> Router:
         ended = await _has_ended(db, buyer_id, task_id)
         if ended and after is not None and not await _has_more(db, buyer_id, after, task_id):
             return ASGIResponse(status_code=_NO_CONTENT)
-        return event_stream(stream(db, bus, buyer_id, after, task_id, ended=ended))
+        chunks = stream(db, bus, buyer_id, after, task_id, ended=ended)
+        return event_stream(_counted(opened, buyer_id, chunks))
 
     return Router("/", route_handlers=[follow_buyer, follow_task])
 
@@ -119,6 +126,35 @@ def event_stream(
             passing_on.result()
 
     return answer
+
+
+def _counted(
+    opened: Counter[str], buyer_id: str, chunks: AsyncGenerator[bytes, None]
+) -> AsyncGenerator[bytes, None]:
+    """`chunks`, counted among the buyer's streams from now until they are closed.
+
+    Raises:
+        Problem: 429 `rate_limited`: the buyer has as many open as one may.
+    """
+    if opened[buyer_id] >= MAX_STREAMS:
+        raise Problem(
+            "rate_limited",
+            f"More than {MAX_STREAMS} streams are open at once; close some.",
+            headers={"Retry-After": _FULL_RETRY_S},
+        )
+
+    async def passed_on() -> AsyncGenerator[bytes, None]:
+        opened[buyer_id] += 1
+        try:
+            async with aclosing(chunks):
+                async for chunk in chunks:
+                    yield chunk
+        finally:
+            opened[buyer_id] -= 1
+            if opened[buyer_id] == 0:
+                del opened[buyer_id]
+
+    return passed_on()
 
 
 async def _has_ended(db: Database, buyer_id: str, task_id: str) -> bool:

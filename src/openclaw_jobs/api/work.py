@@ -44,11 +44,15 @@ async def next_work(
 
     With `max` the answer is a list, and when it is empty it says why.
     """
-    _refuse_suspended(request)
     services = services_of(request)
-    claims = await _claim(request, services, max_tasks or 1, wait)
-    if not claims:
-        await request.count()
+    claims: list[Claim] = []
+    try:
+        _refuse_suspended(request)
+        claims = await _claim(request, services, max_tasks or 1, wait)
+    finally:
+        # Whatever else came of it, a hang-up too: only who got a task may ask without limit.
+        if not claims:
+            await request.count()
     if max_tasks is None:
         if not claims:
             return Response(None, status_code=204)

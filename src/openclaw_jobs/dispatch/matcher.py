@@ -20,6 +20,9 @@ _log = structlog.get_logger(__name__)
 MAX_BATCH: Final = 100
 """The most tasks that one round hands out: it bounds how long its transaction lasts."""
 
+MAX_PARKED_POLLS: Final = 1000
+"""The most polls of one worker that are parked here: as many as the tasks that it may hold."""
+
 _MAX_BATCHES: Final = 100
 _TICK_SECONDS: Final = 1.0
 _LINGER_SECONDS: Final = 0.003
@@ -118,12 +121,13 @@ class Matcher:
     async def next(self, worker: WorkerIdentity, want: int, wait_seconds: float) -> list[Claim]:
         """Claim up to `want` tasks, waiting until there is one or the time is up.
 
-        If the caller is cancelled, what had been claimed for it goes back to the queue.
+        If the caller is cancelled, what had been claimed for it goes back to the queue. A worker
+        that has as many polls parked as it could hold tasks has nothing to wait for with more.
 
         Raises:
             Problem: `suspended`.
         """
-        if self._draining:
+        if self._draining or self._waiters.polls_of(worker.worker_id) >= MAX_PARKED_POLLS:
             return []
         answer: asyncio.Future[list[Claim]] = asyncio.get_running_loop().create_future()
         waiter = self._waiters.park(worker, want, answer)

@@ -62,6 +62,7 @@ class Waiters:
         self._classes: dict[_ClassKey, dict[int, Waiter]] = {}
         self._seeker_classes: dict[_ClassKey, SeekerClass] = {}
         self._lanes: Counter[Lane] = Counter()
+        self._polls: Counter[str] = Counter()
         self._arrivals = 0
         self._parked = 0
 
@@ -73,6 +74,10 @@ class Waiters:
         """All of them, class by class."""
         for waiters in self._classes.values():
             yield from waiters.values()
+
+    def polls_of(self, worker_id: str) -> int:
+        """How many polls of one worker are parked."""
+        return self._polls[worker_id]
 
     def park(
         self, worker: WorkerIdentity, want: int, answer: asyncio.Future[list[Claim]]
@@ -89,6 +94,7 @@ class Waiters:
             )
         waiters[waiter.arrival] = waiter
         self._parked += 1
+        self._polls[worker.worker_id] += 1
         self._lanes.update(worker.preferences.categories or (None,))
         return waiter
 
@@ -99,6 +105,10 @@ class Waiters:
         if waiters is None or waiters.pop(waiter.arrival, None) is None:
             return
         self._parked -= 1
+        worker_id = waiter.worker.worker_id
+        self._polls[worker_id] -= 1
+        if self._polls[worker_id] == 0:
+            del self._polls[worker_id]
         if not waiters:
             del self._classes[key], self._seeker_classes[key]
         for lane in waiter.worker.preferences.categories or (None,):
