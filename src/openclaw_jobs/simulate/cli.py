@@ -3,15 +3,14 @@
 import json as json_module
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-import click
 import typer
 
 if TYPE_CHECKING:
     from openclaw_jobs.economy import Config
     from openclaw_jobs.market.context import Market
-    from openclaw_jobs.simulate.models import Cohort
+    from openclaw_jobs.simulate.models import Cohort, Settings
     from openclaw_jobs.simulate.run import Study
 
 __all__ = ["register"]
@@ -20,112 +19,136 @@ WithMarket = Callable[[Path, Callable[["Market"], Awaitable[Any]]], Any]
 """Runs a use case on the database of the environment or of a data directory."""
 
 
+Workers = Annotated[int, typer.Option(min=10, max=200_000)]
+Tasks = Annotated[
+    int, typer.Option(min=10, max=20_000, help="What each worker does if nothing stops it.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="The same gives the same, bit for bit.")]
+Config_ = Annotated[
+    Path | None, typer.Option("--config", help="A proposal to compare with the present one.")
+]
+Population = Annotated[Path | None, typer.Option(help="Other workers than the built-in ones.")]
+Out = Annotated[Path, typer.Option(help="Where report.html and report.json go.")]
+WriteDocs = Annotated[Path | None, typer.Option(help="Also write the table into this page.")]
+TaskSeconds = Annotated[int, typer.Option(min=1, max=86_400, help="What a usual task takes.")]
+Load = Annotated[float, typer.Option(help="Paid tasks, as a share of what workers could do.")]
+Founders = Annotated[
+    float, typer.Option(min=0, max=1, help="Share of the honest that have a record at first.")
+]
+Miss = Annotated[float, typer.Option(min=0, max=1, help="Bad results that nobody finds.")]
+FalseAlarm = Annotated[
+    float, typer.Option("--false-alarm", min=0, max=1, help="Good results that are found bad.")
+]
+DataDir = Annotated[
+    Path, typer.Option(help="Home of the embedded PostgreSQL, with --stored and no DATABASE_URL.")
+]
+Stored = Annotated[
+    bool, typer.Option("--stored", help="The present configuration is the database's.")
+]
+Budget = Annotated[
+    bool, typer.Option("--budget/--no-budget", help="Whether the budget of checks binds.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, an object a line.")]
+
+
 def register(app: typer.Typer, with_market: WithMarket) -> None:
     """Add the command `simulate` to a command line."""
 
-    def simulate(  # noqa: PLR0917 - options, all by name
-        workers: Annotated[int, typer.Option(min=10, max=200_000)] = 20_000,
-        tasks: Annotated[
-            int, typer.Option(min=10, max=20_000, help="What each does if nothing stops it.")
-        ] = 1_000,
-        seed: Annotated[int, typer.Option(min=0, help="The same gives the same, bit for bit.")] = 1,
-        config: Annotated[
-            Path | None, typer.Option(help="A proposed configuration: compare it with the present.")
-        ] = None,
-        population: Annotated[
-            Path | None, typer.Option(help="Other workers than the built-in ones (JSON).")
-        ] = None,
-        out: Annotated[Path, typer.Option(help="Where report.html and report.json go.")] = Path(
-            "simulation"
-        ),
-        write_docs: Annotated[
-            Path | None, typer.Option(help="Also write the table into this page.")
-        ] = None,
-        task_seconds: Annotated[
-            int, typer.Option(min=1, max=86_400, help="What a usual task takes.")
-        ] = 600,
-        load: Annotated[
-            float, typer.Option(help="Paid tasks, as a share of what workers could do.")
-        ] = 0.8,
-        founders: Annotated[
-            float, typer.Option(min=0, max=1, help="Share of the honest with a record at first.")
-        ] = 0.5,
-        miss: Annotated[
-            float, typer.Option(min=0, max=1, help="Bad results that no arbitration finds.")
-        ] = 0.05,
-        false_alarm: Annotated[
-            float, typer.Option(min=0, max=1, help="Good results that are found bad.")
-        ] = 0.03,
-        data_dir: Annotated[
-            Path, typer.Option(help="Whose stored configuration, with --stored.")
-        ] = Path(".openclaw-jobs"),
+    def simulate(
         *,
-        stored: Annotated[
-            bool, typer.Option("--stored", help="The present one is the database's, not the seed.")
-        ] = False,
-        budget: Annotated[bool, typer.Option(help="Whether the budget of checks binds.")] = True,
-        json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+        workers: Workers = 20_000,
+        tasks: Tasks = 1_000,
+        seed: Seed = 1,
+        config: Config_ = None,
+        stored: Stored = False,
+        data_dir: DataDir = Path(".openclaw-jobs"),
+        population: Population = None,
+        out: Out = Path("simulation"),
+        write_docs: WriteDocs = None,
+        task_seconds: TaskSeconds = 600,
+        load: Load = 0.8,
+        founders: Founders = 0.5,
+        miss: Miss = 0.05,
+        false_alarm: FalseAlarm = 0.03,
+        budget: Budget = True,
+        json: Json = False,
     ) -> None:
         """Live a marketplace of honest and dishonest workers under the rules of production.
 
-        Compares a proposed configuration with the present one, before anybody is paid by it.
+        Without --stored the present configuration is that of a first start.
         """
         _need_numpy()
-        import msgspec  # noqa: PLC0415 - the other commands need not wait for these
-
-        from openclaw_jobs.simulate import document, report, run  # noqa: PLC0415
-        from openclaw_jobs.simulate.models import POPULATION, Settings  # noqa: PLC0415
-
-        try:
-            settings = msgspec.convert(
-                {
-                    "workers": workers,
-                    "tasks": tasks,
-                    "seed": seed,
-                    "task_seconds": task_seconds,
-                    "load": load,
-                    "founders": founders,
-                    "miss": miss,
-                    "false_alarm": false_alarm,
-                    "budget": budget,
-                },
-                Settings,
-            )
-        except msgspec.ValidationError as error:
-            raise typer.BadParameter(str(error)) from error
-        cohorts = POPULATION if population is None else _population(population)
-        if write_docs is not None:
-            document.require_markers(write_docs)
-        present = _present(with_market, data_dir, stored=stored)
-        proposed, changes = (
-            (None, ()) if config is None else run.propose(present, _read_json(config))
+        settings = _settings(
+            workers=workers,
+            tasks=tasks,
+            seed=seed,
+            task_seconds=task_seconds,
+            load=load,
+            founders=founders,
+            miss=miss,
+            false_alarm=false_alarm,
+            budget=budget,
         )
-        found, seconds = run.study(present, proposed, changes, cohorts, settings)
-        page, data = run.write(out, found, report.render(found))
-        if write_docs is not None:
-            document.write_table(write_docs, found.present)
-        if json:
-            typer.echo(msgspec.json.encode(found).decode())
-        else:
-            _print(found)
-            typer.echo(f"{seconds:.1f} s. {page} and {data} tell more.")
+        cohorts = _population(population)
+        proposal = None if config is None else _read_json(config)
+        present = _present(with_market, data_dir, stored=stored)
+        _study(present, proposal, cohorts, settings, _Answer(out, write_docs, json))
 
     app.command("simulate")(simulate)
+
+
+class _Answer(NamedTuple):
+    """Where the findings go."""
+
+    out: Path
+    write_docs: Path | None
+    as_json: bool
+
+
+def _settings(**given: object) -> "Settings":
+    import msgspec  # noqa: PLC0415 - the other commands need not wait for what this one needs
+
+    from openclaw_jobs.simulate.models import Settings  # noqa: PLC0415
+
+    try:
+        return msgspec.convert(given, Settings)
+    except msgspec.ValidationError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _study(
+    present: "Config",
+    proposal: object | None,
+    cohorts: "tuple[Cohort, ...]",
+    settings: "Settings",
+    answer: _Answer,
+) -> None:
+    import msgspec  # noqa: PLC0415
+
+    from openclaw_jobs.simulate import document, report, run  # noqa: PLC0415
+
+    if answer.write_docs is not None:
+        document.require_markers(answer.write_docs)
+    proposed, changes = (None, ()) if proposal is None else run.propose(present, proposal)
+    found, seconds = run.study(present, proposed, changes, cohorts, settings)
+    page, data = run.write(answer.out, found, report.render(found))
+    if answer.write_docs is not None:
+        document.write_table(answer.write_docs, found.present)
+    if answer.as_json:
+        typer.echo(msgspec.json.encode(found).decode())
+    else:
+        _print(found)
+        typer.echo(f"{seconds:.1f} s. {page} and {data} tell more.")
 
 
 def _need_numpy() -> None:
     try:
         import numpy as np  # noqa: F401, PLC0415 - only whether it is there
     except ModuleNotFoundError as error:
-        raise _Refusal(
-            "The simulation needs numpy: pip install 'openclaw-jobs[server,simulate]'"
-        ) from error
-
-
-class _Refusal(click.ClickException):
-    """What a user can put right; the command line ends with 2."""
-
-    exit_code = 2
+        typer.echo(
+            "This command needs numpy: pip install 'openclaw-jobs[server,simulate]'", err=True
+        )
+        raise typer.Exit(2) from error
 
 
 def _read_json(path: Path) -> object:
@@ -137,11 +160,13 @@ def _read_json(path: Path) -> object:
         raise typer.BadParameter(f"{path} is not JSON: {error}") from error
 
 
-def _population(path: Path) -> "tuple[Cohort, ...]":
+def _population(path: Path | None) -> "tuple[Cohort, ...]":
     import msgspec  # noqa: PLC0415
 
-    from openclaw_jobs.simulate.models import Cohort  # noqa: PLC0415
+    from openclaw_jobs.simulate.models import POPULATION, Cohort  # noqa: PLC0415
 
+    if path is None:
+        return POPULATION
     try:
         cohorts = msgspec.convert(_read_json(path), tuple[Cohort, ...])
     except msgspec.ValidationError as error:
