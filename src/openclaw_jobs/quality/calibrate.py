@@ -1,6 +1,7 @@
-"""Calibrate the thresholds on labelled pairs and write the page of errors.
+r"""Calibrate the thresholds on labelled pairs and write the page of errors.
 
-    python -m openclaw_jobs.quality.calibrate tests/data/comparison --write docs/explanation/comparison.md
+    python -m openclaw_jobs.quality.calibrate tests/data/comparison \
+        --write docs/explanation/comparison.md
 
 The folder holds pairs in `*.jsonl`, pairs that nothing is fitted on in `held_out/`, the page's
 prose in `page.md`, and in `semantic.json` the recorded likeness by embeddings, so that the page can

@@ -5,7 +5,7 @@ whatever follows. Only what none of them decides is left to likeness and a thres
 is pure, symmetric in its two texts, and takes time about linear in them (`MAX_CHARS` at most).
 """
 
-import hashlib
+from collections.abc import Callable
 from typing import Final
 
 from openclaw_jobs.quality import guards, lists, source, structure
@@ -24,12 +24,14 @@ from openclaw_jobs.quality.refusals import is_refusal
 from openclaw_jobs.quality.similarity import likeness, sequence
 from openclaw_jobs.quality.thresholds import threshold
 
-MAX_CHARS: Final = 262_144
-"""Longer texts, once cleaned, agree only when equal, by their hashes: no result of that size is
-read whole."""
+MAX_CHARS: Final = 65_536
+"""Longer texts, once cleaned, agree only when they are equal but for form: two people never write
+64 KiB alike by chance, and no result holds up a process while it is read."""
 
 _NUMBER_WORDS: Final = 12
 _SHORT_WORDS: Final = 10
+_FILLERS: Final = frozenset({"and", "or", "to"})
+_MAX_TEXTS: Final = 100
 _ANSWER_WORDS: Final = 4
 _SENTENCE_WORDS: Final = 20
 _DEFAULT: Final = Settings()
@@ -75,14 +77,13 @@ def measure(
 ) -> Measured:
     """Do all of `compare` but the threshold; calibration sets that by what is found here."""
     if one == other:
-        return _exact(one, settings)
+        return _yes("exact", settings.kind or kind_of(one), "the same characters")
     if settings.method is Method.EXACT:
         return _no(0.0, "exact", Kind.PROSE, "the texts differ")
-    left, right = clean(one), clean(other)
-    if max(len(left), len(right)) > MAX_CHARS:
-        return _by_hash(left, right)
     # Always in one order, so that whose result came first can't matter.
-    left, right = sorted((left, right))
+    left, right = sorted((clean(one), clean(other)))
+    if max(len(left), len(right)) > MAX_CHARS:
+        return _long(left, right)
     return (
         _emptiness_or_refusal(left, right)
         or _json(left, right, settings, embed)
@@ -100,34 +101,26 @@ def _no(similarity: float, method: str, kind: Kind, why: str) -> Measured:
     return Measured(verdict=False, similarity=similarity, method=method, kind=kind, why=why)
 
 
-def _exact(text: str, settings: Settings) -> Measured:
-    kind = settings.kind or kind_of(text)
-    return _yes("exact", kind, "the same characters")
-
-
 def kind_of(text: str) -> Kind:
-    """What one text is taken for. Only its beginning is looked at where it is very long."""
-    cleaned = clean(text[:MAX_CHARS])
+    """What one text is taken for; only the beginning of a very long one is looked at."""
+    cleaned = clean(text[:MAX_CHARS])[:MAX_CHARS]
     bare = plain(cleaned)
     if not bare:
         return Kind.EMPTY
-    if is_refusal(bare):
-        return Kind.REFUSAL
-    if structure.parse(cleaned) is not None:
-        return Kind.JSON
-    if source.program(cleaned) is not None:
-        return Kind.CODE
-    if lists.parse(cleaned) is not None:
-        return Kind.LIST
-    if figures(bare[:1000]) and not _rest(bare):
-        return Kind.NUMBER
-    return Kind.SHORT if len(words(bare)) <= _SHORT_WORDS else Kind.PROSE
+    tests: tuple[tuple[Kind, Callable[[], bool]], ...] = (
+        (Kind.REFUSAL, lambda: is_refusal(bare)),
+        (Kind.JSON, lambda: structure.parse(cleaned) is not None),
+        (Kind.CODE, lambda: source.program(cleaned) is not None),
+        (Kind.LIST, lambda: lists.parse(cleaned) is not None),
+        (Kind.NUMBER, lambda: bool(figures(bare)) and not _rest(bare)),
+        (Kind.SHORT, lambda: len(words(bare)) <= _SHORT_WORDS),
+    )
+    return next((kind for kind, holds in tests if holds()), Kind.PROSE)
 
 
-def _by_hash(left: str, right: str) -> Measured:
-    hashes = [hashlib.sha256(text.encode("utf-8", "replace")).digest() for text in (left, right)]
-    if hashes[0] == hashes[1]:
-        return _yes("normalised", Kind.PROSE, "the same but for invisible characters")
+def _long(left: str, right: str) -> Measured:
+    if canonical(plain(left)) == canonical(plain(right)):
+        return _yes("normalised", Kind.PROSE, "the same but for case, spaces and marks")
     return _no(0.0, "too_long", Kind.PROSE, f"over {MAX_CHARS} characters, and not the same")
 
 
@@ -154,30 +147,37 @@ def _json(left: str, right: str, settings: Settings, embed: Embed | None) -> Mea
         return None
     values = structure.parse(left), structure.parse(right)
     if values[0] is None or values[1] is None:
-        if any(value is not None for value in values) and (
-            structure.looks_like(left) and structure.looks_like(right)
-        ):
-            return _no(0.0, "json", Kind.JSON, "one is JSON, the other is broken JSON")
-        return None
+        broken = values[0] is not values[1] and all(map(structure.looks_like, (left, right)))
+        why = "one is JSON, the other is broken JSON"
+        return _no(0.0, "json", Kind.JSON, why) if broken else None
     found = structure.difference(values[0], values[1])
-    if found.where is not None or not found.texts:
-        share = (found.alike / found.leaves) if found.leaves else 1.0
-        if found.where is None:
-            return _yes("json", Kind.JSON, "the same value")
-        return _no(share, "json", Kind.JSON, found.where)
-    least = settings.threshold
+    if found.where is not None:
+        return _no(found.alike / found.leaves, "json", Kind.JSON, found.where)
+    if not found.texts:
+        return _yes("json", Kind.JSON, "the same value")
+    return _json_texts(found, settings, embed)
+
+
+def _json_texts(found: structure.Difference, settings: Settings, embed: Embed | None) -> Measured:
+    """JSON that differs in nothing but the wording of its longer strings."""
+    if len(found.texts) > _MAX_TEXTS:
+        why = f"{len(found.texts)} texts in it differ"
+        return _no(found.alike / found.leaves, "json", Kind.JSON, why)
     score = float(found.alike)
     for path, a, b in found.texts:
-        inner = _text(*sorted((plain(clean(a)), plain(clean(b)))), settings, embed)
-        needed = threshold(inner.kind, settings.method) if least is None else least
-        agreed = inner.similarity >= needed if inner.verdict is None else inner.verdict
+        left, right = sorted((plain(clean(a)), plain(clean(b))))
+        inner = _text(left, right, settings, embed)
+        needed = settings.threshold
+        if needed is None and inner.verdict is None:
+            needed = threshold(inner.kind, settings.method)
         score += inner.similarity
+        agreed = inner.similarity >= (needed or 0.0) if inner.verdict is None else inner.verdict
         if not agreed:
-            share = score / found.leaves
+            share = min(1.0, score / found.leaves)
             return _no(share, inner.method, Kind.JSON, f"{path}: {inner.why}")
     return Measured(
         verdict=True,
-        similarity=score / found.leaves,
+        similarity=min(1.0, score / found.leaves),
         method="json",
         kind=Kind.JSON,
         why="the same value, with texts that agree",
@@ -235,32 +235,22 @@ def _list(left: str, right: str, settings: Settings, embed: Embed | None) -> Mea
 
 def _rest(text: str) -> list[str]:
     """The words beside the figures that are more than a lead-in or a variable's name."""
-    return [
-        w
-        for w in words(without_figures(without_lead_in(text)))
-        if len(w) > 1 and w != "and" and w != "to"
-    ]
+    found = words(without_figures(without_lead_in(text)))
+    return [word for word in found if len(word) > 1 and word not in _FILLERS]
 
 
 def _number(left: str, right: str, settings: Settings) -> Measured | None:
     """Texts of which at least one is nothing but numbers: they decide, all of them."""
     found = figures(left), figures(right)
-    if not all(found) or max(len(words(left)), len(words(right))) > 10 * _NUMBER_WORDS:
+    if not all(found):
         return None
-    bare = [not _rest(left), not _rest(right)]
-    if not any(bare) or (
-        not all(bare) and max(len(_rest(t)) for t in (left, right)) > _NUMBER_WORDS
-    ):
+    rests = len(_rest(left)), len(_rest(right))
+    if min(rests) > 0 or max(rests) > _NUMBER_WORDS:
         return None
-    only_left, only_right = unmatched(*found, settings.number_tolerance)
-    if only_left or only_right:
-        return _no(
-            0.0,
-            "numbers",
-            Kind.NUMBER,
-            guards.numbers(left, right, settings.number_tolerance) or "the numbers differ",
-        )
-    if all(bare) and not settings.number_tolerance and not same_order(*found):
+    if any(unmatched(*found, settings.number_tolerance)):
+        why = guards.numbers(left, right, settings.number_tolerance) or "the numbers differ"
+        return _no(0.0, "numbers", Kind.NUMBER, why)
+    if not any(rests) and not settings.number_tolerance and not same_order(*found):
         return _no(0.0, "numbers", Kind.NUMBER, "the same numbers in another order")
     return _yes("numbers", Kind.NUMBER, "the same numbers")
 

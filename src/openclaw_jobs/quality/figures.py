@@ -1,8 +1,9 @@
 """The numbers in a text, with their units, however they are written.
 
-A figure is a value and a unit: `1,250 g`, `1.25 kg` and `1250 grams` are the same one. Dates, times,
-versions and names with digits in them (`A4`) are figures of their own kind, so that a change in
-one is seen too. Every pattern takes time linear in the text; long digit strings stay text.
+A figure is a value and a unit: `1,250 g`, `1.25 kg` and `1250 grams` are the same one. Dates,
+times, versions and names with digits in them (`A4`) are figures of their own kind, so that a
+change in one is seen too.
+Every pattern takes time linear in the text; long digit strings stay text.
 """
 
 import re
@@ -21,7 +22,8 @@ _HOURS_HALF_DAY: Final = 12
 _MONTHS: Final = {
     name: number
     for number, name in enumerate(
-        "jan feb mar apr may jun jul aug sep oct nov dec".split(), start=1
+        ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"],
+        start=1,
     )
 }
 _MONTH: Final = (
@@ -36,6 +38,8 @@ _WORDS: Final = {
     "ninety": 90,
 }  # fmt: skip
 _WORD: Final = "|".join(sorted(_WORDS, key=len, reverse=True))
+
+_BIG: Final = "(?:hundred|thousand|million|billion|trillion)"
 
 _FIGURE: Final = re.compile(
     rf"""
@@ -52,8 +56,8 @@ _FIGURE: Final = re.compile(
       (?:(?:e|\ ?x\ ?10\^)(?P<power>[+-]?\d{{1,3}})(?!\w))?
       (?:st|nd|rd|th)?
       (?P<after>\ ?[%°€$£¥]c?|\ ?[a-zµ]{{1,12}}(?:/[a-z]{{1,4}})?)?
-    | \b(?P<word>(?:{_WORD}|one(?=[\ -](?:hundred|thousand|million|billion))|an?(?=\ hundred\b))
-      (?:[\ -](?:and\ )?(?:{_WORD}|one|hundred|thousand|million|billion))*)\b
+    | \b(?P<word>(?:{_WORD}|one(?=[\ -]{_BIG})|an?(?=\ {_BIG}\b))
+      (?:[\ -](?:and\ )?(?:{_WORD}|one|{_BIG}))*)\b
       (?P<wordafter>\ (?:percent|per\ cent|[a-z]{{1,12}}))?
     """,
     re.VERBOSE | re.IGNORECASE,
@@ -119,7 +123,7 @@ def _values(raw: str) -> list[Decimal] | None:
 
 
 def _scaled(value: Decimal, after: str, currency: str) -> Figure:
-    """A value with what stands behind it: a scale (`million`), a unit, or a word that is neither."""
+    """A value with what stands behind it: a scale (`million`), a unit, or neither."""
     unit, factor = "", Decimal(1)
     for word in after.split():
         if word in SCALES and (word != "m" or currency):
@@ -159,7 +163,7 @@ def _spelled(text: str, after: str) -> Figure:
     for word in re.split(r"[ -]", text.lower()):
         if word == "hundred":
             part = max(part, 1) * 100
-        elif word in {"thousand", "million", "billion"}:
+        elif word in {"thousand", "million", "billion", "trillion"}:
             total, part = total + max(part, 1) * int(SCALES[word]), 0
         elif word in {"a", "an", "one"}:
             part += 1

@@ -9,8 +9,8 @@ from collections import Counter
 from typing import Final
 
 from openclaw_jobs.quality.figures import Figure, figures, same_order, unmatched
-from openclaw_jobs.quality.normalise import sentences, words
 from openclaw_jobs.quality.lexicon import ANTONYMS, NEGATIVE_FORMS, NEGATORS, OPENERS
+from openclaw_jobs.quality.normalise import sentences, words
 
 SHORT_WORDS: Final = 30
 """Up to this many words a text is one statement: all of it must have the same polarity."""
@@ -19,6 +19,7 @@ _OMISSION_WORDS: Final = 20
 _COMMON_POSTINGS: Final = 20
 _ALIGNED: Final = 0.5
 _MAX_NAME_SHARE: Final = 0.3
+_EXCHANGED: Final = 0.34
 _SHOWN: Final = 3
 _NAME: Final = re.compile(r"[^\W\d_]{2,}")
 _YES_NO: Final = re.compile(r"\A\s*(yes|no)\s*(?:[,.!:;]\s*|\Z)", re.IGNORECASE)
@@ -42,7 +43,7 @@ def numbers(one: str, other: str, tolerance: float = 0.0) -> str | None:
         min(len(words(one)), len(words(other))) < _OMISSION_WORDS
     )
     only_left, only_right = unmatched(left, right, tolerance, repeats=short)
-    if only_left and only_right or (short and (only_left or only_right)):
+    if (only_left and only_right) or (short and (only_left or only_right)):
         return f"{_shown(only_left)} in one, {_shown(only_right)} in the other"
     return None
 
@@ -119,7 +120,7 @@ def _pairs(one: str, other: str) -> list[tuple[str, str]]:
 
 
 def polarity(one: str, other: str) -> str | None:
-    """A negation, an antonym, yes against no: in all of a short text, by sentences in a long one."""
+    """A negation, an antonym, yes against no: in a whole short text, or sentence by sentence."""
     if len(one) + len(other) < SHORT_WORDS * 40 and (
         max(len(words(one)), len(words(other))) <= SHORT_WORDS
     ):
@@ -186,6 +187,11 @@ def order(one: str, other: str) -> str | None:
         return None
     if not same_order(figures(one), figures(other)):
         return "the same words, with the numbers in another order"
+    moved = [(a, b) for a, b in zip(left, right, strict=True) if a != b]
+    if all(word.isalpha() for pair in moved for word in pair) and len(moved) <= max(
+        2, _EXCHANGED * len(left)
+    ):
+        return f"the same words, with '{moved[0][0]}' and '{moved[0][1]}' in each other's place"
     lists = _name_lists(one, other)
     if lists is not None and sorted(lists[0]) == sorted(lists[1]) and lists[0] != lists[1]:
         return "the same words, with the names in another order"

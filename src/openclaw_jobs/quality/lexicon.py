@@ -2,20 +2,29 @@
 
 from typing import Final
 
-NEGATORS: Final = frozenset(
-    "not no never none nobody nothing nowhere neither nor without"
-    # German, French, Spanish, Portuguese, Italian, Russian; French "ne" comes with one of these.
-    " nicht kein keine keinen keiner keinem keines nie niemals niemand ohne"
-    " pas jamais rien aucun aucune sans nunca nada nadie ninguno ninguna sin não nem"
-    " non mai niente nessuno senza не нет никогда без".split()
-)
-"""Words that turn a statement round. "no" is Spanish for "not" as well."""
 
-NEGATIVE_FORMS: Final = frozenset(
-    "impossible invalid incorrect inaccurate insufficient inactive incomplete inconsistent"
-    " unable unlikely unsafe untrue unavailable unpaid unknown unchanged uncertain unsupported"
-    " unchecked unnecessary unsuccessful unhealthy unstable unfair unlawful illegal irrelevant irregular"
-    " dishonest disagree disagrees disallowed disabled nonexistent".split()
+def word_set(text: str) -> frozenset[str]:
+    """The words of a text, as a list of words is best read."""
+    return frozenset(text.split())
+
+
+NEGATORS: Final = word_set(
+    """
+    not no never none nobody nothing nowhere neither nor without nicht kein keine keinen
+    keiner keinem keines nie niemals niemand ohne pas jamais rien aucun aucune sans nunca
+    nada nadie ninguno ninguna sin não nem non mai niente nessuno senza не нет никогда без
+    """
+)
+"""Words that turn a statement round: English, German, French (whose "ne" comes with one of these),
+Spanish, Portuguese, Italian, Russian."""
+
+NEGATIVE_FORMS: Final = word_set(
+    """
+    impossible invalid incorrect inaccurate insufficient inactive incomplete inconsistent
+    unable unlikely unsafe untrue unavailable unpaid unknown unchanged uncertain unsupported
+    unchecked unnecessary unsuccessful unhealthy unstable unfair unlawful illegal irrelevant
+    irregular dishonest disagree disagrees disallowed disabled nonexistent
+    """
 )
 """What "not possible" is in one word."""
 
@@ -31,7 +40,7 @@ earlier later | north south | east west | always never | all none | everyone nob
 positive negative | accept reject | accepted rejected | approve deny | approved denied | pass fail
 passed failed | passes fails | allow forbid | allows forbids | allowed forbidden | win lose
 won lost | wins loses | buy sell | bought sold | start stop | started stopped | begin end
-day week | week month | month year | hour minute | minutes hours | daily weekly | hot cold | warm cool | full empty
+daily weekly | daily monthly | monthly yearly | hot cold | warm cool | full empty
 safe dangerous | legal illegal | correct wrong | right wrong
 guilty innocent | healthy ill | alive dead | present absent | public private | import export
 maximum minimum | max min | include exclude | includes excludes | including excluding
@@ -49,13 +58,15 @@ ANTONYMS: Final = tuple(
 )
 """Pairs of which a text may hold one where the other text holds the other, and then disagrees."""
 
-OPENERS: Final = frozenset(
-    "a about according after all also although an and another any are as at because before best both"
-    " but by can dear each either even every few finally first for from he hello her"
-    " here his how however i if in instead is it its kind last later less many may more most mr mrs"
-    " ms my no nobody not now of on once one only or our over people same several she since so"
-    " some someone still such thanks that the their then there these they this those though thus to"
-    " today under until up we what when where whether which while who why will with"
-    " within without yes you your".split()
+OPENERS: Final = word_set(
+    """
+    a about according after all also although an and another any are as at because before
+    best both but by can dear each either even every few finally first for from he hello her
+    here his how however i if in instead is it its kind last later less many may more most
+    mr mrs ms my no nobody not now of on once one only or our over people same several she
+    since so some someone still such thanks that the their then there these they this those
+    though thus to today under until up we what when where whether which while who why will
+    with within without yes you your
+    """
 )
 """Words that begin sentences with a capital without being names."""

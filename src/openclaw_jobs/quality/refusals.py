@@ -13,8 +13,8 @@ _DO: Final = (
 )
 _REFUSAL: Final = re.compile(
     rf"""
-      \bi(?:\ am|'m)\ (?:really\ |so\ |very\ )?sorry\b
-    | \A(?:i\ )?(?:apologi[sz]e|sorry)\b
+      \bi(?:\ am|'m)\ (?:really\ |so\ |very\ )?sorry\b(?!\ (?:to\ hear|for|about|that\ you))
+    | \A(?:i\ )?(?:apologi[sz]e|sorry)\b(?!\ (?:to\ hear|for|about|that\ you))
     | \bas\ an?\ (?:ai|artificial|large\ language|language)\b
     | \bi\ (?:can(?:\ ?not|'t)|could(?:\ not|n't)|(?:am|'m)\ not\ able\ to|am\ unable\ to
         |won't\ be\ able\ to|will\ not\ be\ able\ to|won't|must\ decline\ to)

@@ -36,14 +36,11 @@ def errors_table(results: Results, decide: Callable[[Sequence[c.Scored]], Decide
         any_method = next(iter(decided.values()))
         counts = c.errors(_of(any_method, kind))
         if counts.good + counts.bad:
-            rows.append(
-                [kind.value, counts.good, counts.bad]
-                + [_wrong(_of(found, kind)) for found in decided.values()]
-            )
+            wrong = [_wrong(_of(found, kind)) for found in decided.values()]
+            rows.append([kind.value, counts.good, counts.bad, *wrong])
     total = c.errors(next(iter(decided.values())))
-    rows.append(
-        ["**all**", total.good, total.bad] + [f"**{_wrong(found)}**" for found in decided.values()]
-    )
+    wrong = [f"**{_wrong(found)}**" for found in decided.values()]
+    rows.append(["**all**", total.good, total.bad, *wrong])
     return _table(["kind", "good", "bad", *(f"`{method.value}`" for method in results)], rows)
 
 
@@ -56,7 +53,7 @@ def auc_table(results: Results) -> str:
             chosen = [one for one in scored if kind is None or one.pair.kind is kind]
             raw = c.auc([(one.raw, one.pair.agree) for one in chosen])
             parts = c.auc([(c.with_parts(one), one.pair.agree) for one in chosen])
-            cells += ["–" if value is None else f"{value:.2f}" for value in (raw, parts)]
+            cells += ["-" if value is None else f"{value:.2f}" for value in (raw, parts)]
         rows.append([kind.value if kind else "**all**", *cells])
     head = ["kind"]
     for method in results:

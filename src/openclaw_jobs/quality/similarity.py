@@ -55,7 +55,7 @@ def sequence(one: Sequence[str], other: Sequence[str]) -> float:
 
 
 def _chunks(text: str) -> list[str]:
-    """A text in pieces that a sentence model reads whole; of a very long one, pieces evenly apart."""
+    """A text in pieces that a sentence model reads whole; of a long one, pieces evenly apart."""
     parts = text.split()
     pieces = [
         " ".join(parts[at : at + _CHUNK_WORDS])[: _CHUNK_WORDS * 12]

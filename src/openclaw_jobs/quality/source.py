@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from openclaw_jobs.quality.lexicon import word_set
+
 _FENCED: Final = re.compile(
     r"^[ \t]{0,9}(?:```|~~~)[ \t]{0,9}([\w+#.-]{0,20})[^\n]{0,80}\n", re.MULTILINE
 )
@@ -18,7 +20,7 @@ _SHEBANG: Final = "#!"
 _CODE_LINE: Final = re.compile(
     r"""[ \t]*(?:
         (?:async[ ])?def[ ]\w+\(|class[ ]\w+|import[ ][\w.]+[ ]*;?$|from[ ][\w.]+[ ]import[ ]
-      | (?:export[ ])?(?:async[ ])?function\b.*\(|(?:const|let|var)[ ]\w+|(?:public|private|static)[ ]
+      | (?:export[ ])?(?:async[ ])?function\b.*\(|(?:const|let|var)[ ]\w+|(?:public|private|static)\b
       | \#include\b|\#!|return\b|(?:if|for|while|elif|else|try|except)\b.*[:{]$
       | (?:SELECT|INSERT|UPDATE|DELETE|CREATE|select|insert|update|delete|create)[ ].*
         (?:from|FROM|into|INTO|set|SET|table|TABLE)\b
@@ -26,13 +28,17 @@ _CODE_LINE: Final = re.compile(
     )""",
     re.VERBOSE,
 )
+_ASSIGNMENT: Final = re.compile(r"[^(){};]*")
 _CODE_SHARE: Final = 0.5
 _SQL: Final = re.compile(
-    r"\A\s*(?:--[^\n]*\n\s*)*(?:select|insert|update|delete|create|with)\b", re.I
+    r"\A\s*(?:--[^\n]*\n\s*)*(?:select|insert|update|delete|create|with)\b", re.IGNORECASE
 )
 _INDENTED: Final = re.compile(
-    r"^[ \t]*(?:async |class |def |if |for |while |try|with ).*:[ \t]*(?:#.*)?$", re.M
+    r"^[ \t]*(?:async |class |def |if |for |while |try|with ).*:[ \t]*(?:#.*)?$", re.MULTILINE
 )
+
+
+_DOC: Final = '"' * 3
 
 
 def _lexer(comment: str) -> re.Pattern[str]:
@@ -40,7 +46,7 @@ def _lexer(comment: str) -> re.Pattern[str]:
     # end from each of many openings would take time quadratic in a hostile text.
     return re.compile(
         rf"""
-          (?P<doc>{'"' * 3}(?:[^"]|"(?!""))*(?:{'"' * 3}|\Z)|{"'" * 3}(?:[^']|'(?!''))*(?:{"'" * 3}|\Z))
+          (?P<doc>{_DOC}(?:[^"]|"(?!""))*(?:{_DOC}|\Z)|'''(?:[^']|'(?!''))*(?:'''|\Z))
         | (?P<string>[fFrRbBuU]{{0,2}}"(?:[^"\\\n]|\\.)*(?:"|(?=\n)|\\?\Z)
             |[fFrRbBuU]{{0,2}}'(?:[^'\\\n]|\\.)*(?:'|(?=\n)|\\?\Z)|`(?:[^`\\]|\\.)*(?:`|\\?\Z))
         | (?P<comment>{comment})
@@ -62,14 +68,20 @@ _INDENTED_LEXER: Final = _lexer(_HASH_COMMENT)
 _OTHER_LEXER: Final = _lexer(
     rf"//[^\n]*|{_BLOCK_COMMENT}|(?<!\S)\#(?![0-9a-fA-F]{{3,8}}\b|include|define|if|el|end|pragma|!)[^\n]*"
 )
-_KEYWORDS: Final = frozenset(
-    "and as assert async await break case catch class const continue def default del delete do"
-    " elif else end except export extends false finally fn for from func function global if"
-    " implements import in interface is lambda let match new nil none nonlocal not null or pass"
-    " private protected public raise return self static super switch then this throw true try"
-    " type typeof undefined use using var void where while with yield".split()
+_KEYWORDS: Final = word_set(
+    """
+    and as assert async await break case catch class const continue def default del delete
+    do elif else end except export extends false finally fn for from func function global if
+    implements import in interface is lambda let match new nil none nonlocal not null or
+    pass private protected public raise return self static super switch then this throw true
+    try type typeof undefined use using var void where while with yield
+    """
 )
-_TYPES: Final = frozenset("int long float double bool boolean char string auto byte short".split())
+_TYPES: Final = word_set(
+    """
+    int long float double bool boolean char string auto byte short
+    """
+)
 _RESERVED: Final = _KEYWORDS | _TYPES
 _DEFINERS: Final = frozenset({"def", "function", "fn", "func"})
 
@@ -102,6 +114,8 @@ def _reads_like_code(text: str) -> bool:
     if text.startswith(_SHEBANG):
         return True
     lines = [line for line in text.splitlines() if line.strip()]
+    if len(lines) == 1 and _ASSIGNMENT.fullmatch(lines[0][:300]):
+        return False  # "x = 2" is as often a solution as a program
     hits = sum(_CODE_LINE.match(line[:300]) is not None for line in lines)
     return bool(lines) and hits >= _CODE_SHARE * len(lines)
 
@@ -124,9 +138,9 @@ def _raw(text: str, *, indented: bool, sql: bool) -> Iterator[tuple[str, str]]:
     fresh = True  # at the beginning of a line, where a string stands for itself: a docstring
     margin = 0
     for match in lexer.finditer(text):
-        kind, token = match.lastgroup or "op", match[0]
+        kind, part = match.lastgroup or "op", match[0]
         if kind == "newline":
-            fresh, margin = True, len(token.expandtabs()) - 1
+            fresh, margin = True, len(part.expandtabs()) - 1
             continue
         if kind in {"space", "comment"} or (kind == "doc" and fresh and not depth):
             continue
@@ -139,11 +153,11 @@ def _raw(text: str, *, indented: bool, sql: bool) -> Iterator[tuple[str, str]]:
             yield "indent", "\t" * len(levels)
         fresh = False
         if kind == "op":
-            depth = max(0, depth + (token in "([{") - (token in ")]}"))
+            depth = max(0, depth + (part in "([{") - (part in ")]}"))
         if kind == "string":
-            yield kind, _string(token)
-        elif token != ";":
-            yield kind, token.lower() if sql and kind == "name" else token
+            yield kind, _string(part)
+        elif part != ";":
+            yield kind, part.lower() if sql and kind == "name" else part
 
 
 def _is_bound(before: str, after: str, *, depth: int, parameter: bool) -> bool:
@@ -165,20 +179,20 @@ def _bound(found: list[tuple[str, str]]) -> set[str]:
     names: set[str] = set()
     depth = 0
     parameters = 0  # the depth of the brackets that hold a definition's parameters
-    texts = ["", "", *(token for _, token in found), ""]
-    for index, (kind, token) in enumerate(found, start=2):
+    texts = ["", "", *(part for _, part in found), ""]
+    for index, (kind, part) in enumerate(found, start=2):
         before, after = texts[index - 1], texts[index + 1]
-        if kind == "op" and token in {"(", "[", "{"}:
+        if kind == "op" and part in {"(", "[", "{"}:
             depth += 1
-            if token == "(" and (texts[index - 2] in _DEFINERS or before in _DEFINERS):
+            if part == "(" and (texts[index - 2] in _DEFINERS or before in _DEFINERS):
                 parameters = depth
-        elif kind == "op" and token in {")", "]", "}"}:
+        elif kind == "op" and part in {")", "]", "}"}:
             parameters = 0 if depth == parameters else parameters
             depth = max(0, depth - 1)
-        elif kind == "name" and before != "." and token.lower() not in _RESERVED:
+        elif kind == "name" and before != "." and part.lower() not in _RESERVED:
             parameter = 0 < parameters == depth and before in {"(", ",", "*", "**"}
             if _is_bound(before, after, depth=depth, parameter=parameter):
-                names.add(token)
+                names.add(part)
     return names
 
 
@@ -190,9 +204,9 @@ def tokens(text: str) -> list[str]:
     bound = set() if sql else _bound(raw)
     numbers: dict[str, str] = {}
     found = []
-    for index, (kind, token) in enumerate(raw):
-        if kind == "name" and token in bound and not (index and raw[index - 1][1] == "."):
-            found.append(numbers.setdefault(token, f"\N{SECTION SIGN}{len(numbers)}"))
+    for index, (kind, part) in enumerate(raw):
+        if kind == "name" and part in bound and not (index and raw[index - 1][1] == "."):
+            found.append(numbers.setdefault(part, f"\N{SECTION SIGN}{len(numbers)}"))
         else:
-            found.append(token)
+            found.append(part)
     return found

@@ -10,9 +10,9 @@ from typing import Final
 from openclaw_jobs.quality.models import Kind, Method
 
 THRESHOLDS: Final[Mapping[Kind, Mapping[Method, float]]] = {
-    Kind.PROSE: {Method.JACCARD: 0.6, Method.TOKEN_SORT: 0.8, Method.SEMANTIC: 0.8},
-    Kind.SHORT: {Method.JACCARD: 0.6, Method.TOKEN_SORT: 0.8, Method.SEMANTIC: 0.8},
-    Kind.LIST: {Method.JACCARD: 0.9, Method.TOKEN_SORT: 0.9, Method.SEMANTIC: 0.9},
+    Kind.PROSE: {Method.JACCARD: 0.51, Method.TOKEN_SORT: 0.75, Method.SEMANTIC: 0.91},
+    Kind.SHORT: {Method.JACCARD: 0.85, Method.TOKEN_SORT: 0.83, Method.SEMANTIC: 0.91},
+    Kind.LIST: {Method.JACCARD: 0.52, Method.TOKEN_SORT: 0.64, Method.SEMANTIC: 0.72},
 }
 
 
