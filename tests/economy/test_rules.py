@@ -91,13 +91,6 @@ def test_a_rate_is_stamped_exactly_in_basis_points(tier: Tier, rate: float) -> N
     assert rules.commission_bp(commissions, tier) / 10_000 == rate
 
 
-@given(st.integers(0, 100_000_000), st.integers(0, 10_000))
-def test_a_commission_and_the_rest_are_the_price(gross: int, rate_bp: int) -> None:
-    commission = rules.commission_cents(gross, rate_bp)
-    assert 0 <= commission <= gross
-    assert commission * 10_000 <= gross * rate_bp < (commission + 1) * 10_000
-
-
 def test_windows_allow_fractions_of_an_hour() -> None:
     commissions = msgspec.structs.replace(DEFAULT_CONFIG.commissions, freeze_window_hours=0.5)
     assert rules.freeze_window(commissions) == timedelta(minutes=30)

@@ -156,6 +156,13 @@ def test_commission_rounds_down(price: int, rate_bp: int, commission: int) -> No
     assert commission_cents(price, rate_bp) == commission
 
 
+@given(st.integers(0, 100_000_000), st.integers(0, 10_000))
+def test_a_commission_and_the_rest_are_the_price(gross: int, rate_bp: int) -> None:
+    commission = commission_cents(gross, rate_bp)
+    assert 0 <= commission <= gross
+    assert commission * 10_000 <= gross * rate_bp < (commission + 1) * 10_000
+
+
 @pytest.mark.parametrize(
     ("price", "promo", "paid", "split"),
     [

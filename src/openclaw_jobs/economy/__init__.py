@@ -30,12 +30,7 @@ from openclaw_jobs.economy.models import (
     Tiers,
     TierThreshold,
 )
-from openclaw_jobs.economy.rules import (
-    commission_bp,
-    commission_cents,
-    price_bonus_seconds,
-    price_cents,
-)
+from openclaw_jobs.economy.rules import commission_bp, price_bonus_seconds, price_cents
 from openclaw_jobs.economy.seed import DEFAULT_CONFIG
 
 __all__ = [
@@ -65,7 +60,6 @@ __all__ = [
     "TierThreshold",
     "Tiers",
     "commission_bp",
-    "commission_cents",
     "price_bonus_seconds",
     "price_cents",
 ]

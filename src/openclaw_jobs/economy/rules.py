@@ -59,11 +59,6 @@ def commission_bp(commissions: Commissions, tier: Tier) -> int:
     return _basis_points(getattr(commissions.rate_by_tier, tier.value))
 
 
-def commission_cents(gross_cents: int, rate_bp: int) -> int:
-    """The platform's share of a price; a fraction of a cent is the worker's."""
-    return gross_cents * rate_bp // BASIS_POINTS
-
-
 def freeze_window(commissions: Commissions) -> timedelta:
     """How long an earning stays frozen after its task was settled."""
     return timedelta(hours=commissions.freeze_window_hours)

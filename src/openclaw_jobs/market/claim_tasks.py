@@ -19,9 +19,10 @@ from openclaw_jobs.dispatch.models import (
 )
 from openclaw_jobs.dispatch.store import claims as store
 from openclaw_jobs.dispatch.store import leases
-from openclaw_jobs.economy import Config, commission_bp, commission_cents
+from openclaw_jobs.economy import Config, commission_bp
 from openclaw_jobs.economy import Tier as EconomyTier
 from openclaw_jobs.kit.tokens import hash_token, new_token
+from openclaw_jobs.ledger import commission_cents
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.unit import Unit, begin
 from openclaw_jobs.workers import TIERS, Tier

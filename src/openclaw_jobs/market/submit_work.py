@@ -17,7 +17,6 @@ from openclaw_jobs import ledger
 from openclaw_jobs.db import is_unavailable
 from openclaw_jobs.dispatch.models import EndedLease, Lease, PastAttempt
 from openclaw_jobs.dispatch.store import leases as store
-from openclaw_jobs.economy import commission_cents
 from openclaw_jobs.economy.rules import freeze_window
 from openclaw_jobs.kit.errors import Problem, not_found
 from openclaw_jobs.kit.timefmt import rfc3339_or_none
@@ -201,7 +200,7 @@ class _Batch:
         earnings: list[NewEarning] = []
         transfers: list[ledger.Transfer] = []
         for lease, _ in done:
-            commission = commission_cents(lease.price_cents, lease.rate_bp)
+            commission = ledger.commission_cents(lease.price_cents, lease.rate_bp)
             earnings.append(
                 NewEarning(
                     lease.task_id, lease.worker_id, lease.price_cents, commission, lease.rate_bp
