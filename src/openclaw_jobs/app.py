@@ -50,7 +50,7 @@ from openclaw_jobs.background import (
     repeat,
 )
 from openclaw_jobs.db import Database
-from openclaw_jobs.db.migrate import migrate
+from openclaw_jobs.db.revision import head_revision, is_current
 from openclaw_jobs.dispatch import Matcher
 from openclaw_jobs.economy import ConfigCache
 from openclaw_jobs.economy import service as economy
@@ -203,9 +203,14 @@ async def prepare_database(settings: Settings, dsn: str) -> str:
     """Migrate and seed the database; returns its revision. Safe to run from several processes.
 
     Raises:
-        sqlalchemy.exc.DBAPIError: It cannot be reached, or a revision failed.
+        psycopg.OperationalError: It cannot be reached.
+        sqlalchemy.exc.DBAPIError: A revision failed.
     """
-    revision = await asyncio.to_thread(migrate, dsn)
+    if not await asyncio.to_thread(is_current, dsn):
+        # Loaded only where there is something to do: it takes as long as all the rest.
+        from openclaw_jobs.db.migrate import migrate  # noqa: PLC0415
+
+        await asyncio.to_thread(migrate, dsn)
     database = await _open_database(settings, dsn, single_use=True)
     try:
         async with database.transaction() as conn:
@@ -214,7 +219,7 @@ async def prepare_database(settings: Settings, dsn: str) -> str:
         await database.close()
     if seeded:
         _log.info("configuration_seeded", keys=seeded)
-    return revision
+    return head_revision()
 
 
 @contextlib.asynccontextmanager

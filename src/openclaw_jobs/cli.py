@@ -311,9 +311,8 @@ def _check_schema(settings: "Settings", dsn: str) -> None:
     Raises:
         DatabaseSetupError: `migrate` has to be run first.
     """
-    from openclaw_jobs.app import prepare_database
     from openclaw_jobs.db import DatabaseSetupError
-    from openclaw_jobs.db.migrate import current_revision, head_revision
+    from openclaw_jobs.db.revision import current_revision, head_revision
 
     found, needed = current_revision(dsn), head_revision()
     if found == needed:
@@ -323,6 +322,8 @@ def _check_schema(settings: "Settings", dsn: str) -> None:
         raise DatabaseSetupError(
             f"The database {has} and this version needs {needed}: run `openclaw-jobs migrate`"
         )
+    from openclaw_jobs.app import prepare_database
+
     _run(prepare_database(settings, dsn))
 
 
@@ -346,7 +347,6 @@ def _explain(error: Exception) -> str | None:
 
 def _explain_server(error: Exception) -> str | None:
     import psycopg
-    from sqlalchemy.exc import DBAPIError
 
     from openclaw_jobs.api.limits import LimitStoreError
     from openclaw_jobs.db import DatabaseSetupError
@@ -359,10 +359,12 @@ def _explain_server(error: Exception) -> str | None:
             return error.detail
         case StoredConfigError():
             return f"The stored configuration cannot be used: {error}"
-        case psycopg.OperationalError() | TimeoutError():
+        case psycopg.OperationalError() | psycopg.errors.InsufficientPrivilege() | TimeoutError():
             return f"The database cannot be used: {str(error).strip() or 'it does not answer'}"
-        case DBAPIError():
-            return f"The database cannot be used: {str(error.orig).strip()}"
+        case _ if type(error).__module__ == "sqlalchemy.exc":
+            # What `migrate` raises; not imported, since that takes longer than most commands.
+            reason = getattr(error, "orig", None) or error
+            return f"The database cannot be used: {str(reason).strip()}"
         case DatabaseSetupError() | EmbeddedServerError() | LimitStoreError() | OSError():
             return str(error)
         case _:

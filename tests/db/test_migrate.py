@@ -10,10 +10,12 @@ import psycopg
 import pytest
 import sqlalchemy.exc
 from alembic import command
+from alembic.script import ScriptDirectory
 from psycopg import conninfo
 
 from openclaw_jobs.db import migrate as module
-from openclaw_jobs.db.migrate import current_revision, head_revision, is_current, migrate
+from openclaw_jobs.db.migrate import migrate
+from openclaw_jobs.db.revision import MIGRATIONS, current_revision, head_revision, is_current
 from tests.conftest import Postgres
 
 
@@ -65,7 +67,7 @@ def test_every_form_of_address_is_understood(dsn: str, scheme: str) -> None:
 
 def test_a_failed_revision_leaves_nothing_behind(empty: str, tmp_path: Path) -> None:
     shutil.copytree(
-        module._MIGRATIONS,
+        MIGRATIONS,
         tmp_path / "migrations",
         ignore=lambda _, names: [name for name in names if name[:4].isdigit()],
     )
@@ -86,7 +88,11 @@ def test_a_failed_revision_leaves_nothing_behind(empty: str, tmp_path: Path) -> 
         assert conn.execute("SELECT to_regclass('first')").fetchone() == (None,)
 
 
+def test_the_head_is_what_alembic_takes_for_it() -> None:
+    assert ScriptDirectory(str(MIGRATIONS)).get_current_head() == head_revision()
+
+
 def test_the_environment_runs_only_through_migrate() -> None:
-    config = module._config(module._MIGRATIONS)
+    config = module._config(MIGRATIONS)
     with pytest.raises(RuntimeError, match="openclaw-jobs migrate"):
         command.upgrade(config, "head", sql=True)

@@ -1,4 +1,4 @@
-"""Bring a database's schema up to date, or tell where it stands."""
+"""Bring a database's schema up to date. `revision` tells where it stands."""
 
 import contextlib
 import logging
@@ -8,21 +8,19 @@ from pathlib import Path
 import psycopg
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from openclaw_jobs.db.dsn import libpq_dsn
+from openclaw_jobs.db.revision import MIGRATIONS, head_revision
 
-__all__ = ["current_revision", "head_revision", "is_current", "migrate"]
+__all__ = ["migrate"]
 
-_MIGRATIONS = Path(__file__).parent / "migrations"
 # Any number that nothing else in the database locks; this spells "openclaw".
 _LOCK_KEY = int.from_bytes(b"openclaw", "big", signed=True)
 
 
-def migrate(dsn: str, *, migrations: Path = _MIGRATIONS) -> str:
+def migrate(dsn: str, *, migrations: Path = MIGRATIONS) -> str:
     """Upgrade the database to the newest revision and return that revision.
 
     Processes that do so at the same time wait for each other (an advisory lock of the session, so
@@ -49,29 +47,6 @@ def migrate(dsn: str, *, migrations: Path = _MIGRATIONS) -> str:
         command.upgrade(config, "head")
         # The lock goes with the connection.
     return head_revision(migrations)
-
-
-def current_revision(dsn: str) -> str | None:
-    """The database's revision; None when it has none.
-
-    Raises:
-        sqlalchemy.exc.OperationalError: The database cannot be reached.
-    """
-    with _connect(dsn) as connection:
-        return MigrationContext.configure(connection).get_current_revision()
-
-
-def head_revision(migrations: Path = _MIGRATIONS) -> str:
-    """The newest revision this version of the code knows."""
-    head = ScriptDirectory.from_config(_config(migrations)).get_current_head()
-    if head is None:
-        raise FileNotFoundError(f"no revision in {migrations / 'versions'}")
-    return head
-
-
-def is_current(dsn: str) -> bool:
-    """Tell whether the database has the schema this version of the code needs."""
-    return current_revision(dsn) == head_revision()
 
 
 def _config(migrations: Path) -> Config:

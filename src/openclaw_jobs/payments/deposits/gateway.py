@@ -2,15 +2,16 @@
 
 A call names what it is for by an idempotency key, so that the same one again, after a time-out
 or a cut connection, has no further effect.
+
+The SDK takes as long to import as half of the server, so it is loaded by who uses it.
 """
 
 import math
 from collections.abc import Awaitable
 from datetime import datetime
-from typing import Final, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 import msgspec
-import stripe
 
 from openclaw_jobs.payments.deposits.models import (
     CURRENCY,
@@ -18,6 +19,9 @@ from openclaw_jobs.payments.deposits.models import (
     BalanceChange,
     NewDeposit,
 )
+
+if TYPE_CHECKING:
+    import stripe
 
 T = TypeVar("T")
 
@@ -68,13 +72,15 @@ class ChargeFee(msgspec.Struct, frozen=True):
 class StripeGateway:
     """One account at Stripe."""
 
-    def __init__(self, client: stripe.StripeClient, http: stripe.HTTPXClient) -> None:
+    def __init__(self, client: "stripe.StripeClient", http: "stripe.HTTPXClient") -> None:
         self._v1 = client.v1
         self._http = http
 
     @classmethod
     def open(cls, secret_key: str, api_base: str | None) -> Self:
         """Prepare to call Stripe, or what answers at `api_base`; connects at the first call."""
+        import stripe  # noqa: PLC0415 - see the module
+
         http = stripe.HTTPXClient(timeout=_TIMEOUT_S)
         client = stripe.StripeClient(
             secret_key,
@@ -141,6 +147,8 @@ class StripeGateway:
         Raises:
             StripeUnavailable, StripeRefused: As everywhere.
         """
+        import stripe  # noqa: PLC0415 - see the module
+
         intent: str | stripe.PaymentIntent | None = payment_intent_id
         if intent is None:
             session = await _call(self._v1.checkout.sessions.retrieve_async(session_id))
@@ -182,7 +190,7 @@ class StripeGateway:
 
     async def balance_entries(
         self, since: datetime, until: datetime
-    ) -> list[stripe.BalanceTransaction]:
+    ) -> "list[stripe.BalanceTransaction]":
         """Everything that moved the balance in [since, until), newest first.
 
         Raises:
@@ -212,6 +220,8 @@ def is_signed(body: bytes, signature: str, secret: str) -> bool:
 
     The time in it is signed too, and is the caller's to judge.
     """
+    import stripe  # noqa: PLC0415 - see the module
+
     try:
         stripe.WebhookSignature.verify_header(body, signature, secret, tolerance=None)
     except (stripe.SignatureVerificationError, UnicodeDecodeError, TypeError):
@@ -226,6 +236,8 @@ async def _call(answer: Awaitable[T]) -> T:
     Raises:
         StripeUnavailable, StripeRefused: See there.
     """
+    import stripe  # noqa: PLC0415 - see the module
+
     try:
         return await answer
     except (stripe.APIConnectionError, stripe.RateLimitError) as error:

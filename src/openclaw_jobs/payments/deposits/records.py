@@ -1,9 +1,7 @@
 """What Stripe itself recorded: its balance transactions, for reconciliation."""
 
 from datetime import UTC, datetime
-from typing import Any, Final
-
-import stripe
+from typing import TYPE_CHECKING, Any, Final
 
 from openclaw_jobs.ledger import Account
 from openclaw_jobs.payments.deposits.gateway import (
@@ -13,6 +11,9 @@ from openclaw_jobs.payments.deposits.gateway import (
 )
 from openclaw_jobs.payments.deposits.models import CURRENCY
 from openclaw_jobs.payments.providers import ProviderUnavailable, RailRecord
+
+if TYPE_CHECKING:
+    import stripe
 
 _NOT_MOVED: Final = frozenset(
     # Holds within the account: https://docs.stripe.com/reports/balance-transaction-types
@@ -46,7 +47,7 @@ class StripeRecords:
         ]
 
 
-def record_of(entry: stripe.BalanceTransaction) -> RailRecord:
+def record_of(entry: "stripe.BalanceTransaction") -> RailRecord:
     """A balance transaction as a movement of what it is about.
 
     A charge is known by the deposit that its metadata name, which we know before Stripe does, or

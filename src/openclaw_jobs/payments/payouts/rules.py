@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 import msgspec
-from solders.pubkey import Pubkey
 
 from openclaw_jobs.economy import Commissions
 from openclaw_jobs.identity.mail.rules import is_mailable
@@ -51,6 +50,8 @@ def is_solana_address(text: str) -> bool:
 
     What is off the curve belongs to a program; tokens sent there would be lost.
     """
+    from solders.pubkey import Pubkey  # noqa: PLC0415 - a start need not wait for it
+
     try:
         key = Pubkey.from_string(text)
     except ValueError:

@@ -7,7 +7,6 @@ from openclaw_jobs.kit.clock import Clock
 from openclaw_jobs.payments.providers.base import PayoutProvider, ProviderName
 from openclaw_jobs.payments.providers.manual import ManualProvider
 from openclaw_jobs.payments.providers.paypal import PayPal
-from openclaw_jobs.payments.providers.solana import Solana, read_keypair, read_mint
 
 __all__ = ["open_providers"]
 
@@ -43,6 +42,13 @@ async def open_providers(
             stack.push_async_callback(rail.aclose)
             found["paypal"] = rail
         if solana_rpc_url is not None and solana_keypair is not None:
+            # Loads `solders`, which only a server that pays by it has to.
+            from openclaw_jobs.payments.providers.solana import (  # noqa: PLC0415
+                Solana,
+                read_keypair,
+                read_mint,
+            )
+
             keypair, mint = read_keypair(solana_keypair), read_mint(solana_usdc_mint)
             chain = Solana(solana_rpc_url, keypair, mint=mint)
             stack.push_async_callback(chain.aclose)
