@@ -11,6 +11,7 @@ from openclaw_jobs.dispatch import Matcher
 from openclaw_jobs.kit.batching import Coalescer
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.decide_payout import Providers
+from openclaw_jobs.market.post_task import Post, PostedTask, post_tasks
 from openclaw_jobs.market.submit_work import Answer, Submission, submit_work
 from openclaw_jobs.market.unit import refuse_once
 
@@ -19,6 +20,9 @@ _MAX_GROUP: Final = 100
 # One at a time: a second would only part in two what one commit can carry.
 _CONCURRENT_GROUPS: Final = 1
 _LINGER_S: Final = 0.003
+_MAX_POSTS: Final = 50
+# Two, so that one buyer whose balance is held elsewhere does not stop all others.
+_CONCURRENT_POSTS: Final = 2
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Services:
         market: What the use cases work with.
         matcher: Where polls are parked.
         submissions: Where submissions share a transaction.
+        posts: Where orders of tasks share a transaction.
         providers: Who pays workers, as far as this server is set up for it.
         can_mail: Whether letters leave this server.
     """
@@ -36,6 +41,7 @@ class Services:
     market: Market
     matcher: Matcher
     submissions: Coalescer[Submission, Answer]
+    posts: Coalescer[Post, PostedTask]
     providers: Providers
     can_mail: bool
 
@@ -54,6 +60,9 @@ def open_services(
             max_batch=_MAX_GROUP,
             concurrency=_CONCURRENT_GROUPS,
             linger_s=_LINGER_S,
+        ),
+        posts=Coalescer(
+            partial(post_tasks, market), max_batch=_MAX_POSTS, concurrency=_CONCURRENT_POSTS
         ),
     )
 

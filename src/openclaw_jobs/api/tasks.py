@@ -13,7 +13,7 @@ from openclaw_jobs.api.services import services_of
 from openclaw_jobs.kit.errors import invalid
 from openclaw_jobs.kit.ids import is_id
 from openclaw_jobs.market.cancel_task import cancel_task
-from openclaw_jobs.market.post_task import TaskOrder, post_task, quote_task
+from openclaw_jobs.market.post_task import Post, TaskOrder, quote_task
 from openclaw_jobs.market.rate_task import rate_task
 from openclaw_jobs.market.read_tasks import get_task, list_tasks, queue_place
 from openclaw_jobs.tasks import TaskStatus
@@ -37,7 +37,7 @@ async def post_one(
     request: ApiRequest, data: JSONBody[schemas.TaskBody]
 ) -> Response[schemas.PostedTask | schemas.TaskQuote]:
     """Post a task: it is priced, paid from the balance and queued. With `dry_run` only priced."""
-    market = services_of(request).market
+    services = services_of(request)
     order = TaskOrder(
         buyer_id=request.buyer_id,
         prompt=data.prompt,
@@ -49,9 +49,10 @@ async def post_one(
         metadata=data.metadata,
     )
     if data.dry_run:
-        quote = await quote_task(market, order, request.replay(render.task_quote))
+        quote = await quote_task(services.market, order, request.replay(render.task_quote))
         return Response(render.task_quote(quote), status_code=200)
-    posted = await post_task(market, order, request.replay(render.posted_task, status=201))
+    replay = request.replay(render.posted_task, status=201)
+    posted = await services.posts.submit(Post(order, replay))
     return Response(render.posted_task(posted))
 
 

@@ -6,6 +6,8 @@ from openclaw_jobs.buyers.service import (
     refuse_suspended,
     reinstate,
     suspend,
+    suspended_among,
+    suspended_problem,
     totals,
     update_totals,
 )
@@ -17,6 +19,8 @@ __all__ = [
     "refuse_suspended",
     "reinstate",
     "suspend",
+    "suspended_among",
+    "suspended_problem",
     "totals",
     "update_totals",
 ]

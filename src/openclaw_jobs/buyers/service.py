@@ -49,12 +49,22 @@ async def refuse_suspended(conn: Connection, buyer_id: str) -> None:
         Problem: 403 `suspended`.
     """
     if await store.select_suspended(conn, buyer_id):
-        raise Problem(
-            "suspended",
-            "This account is suspended over a disputed payment and can post no tasks until it is"
-            " settled. Write to the operator.",
-            suspended_until=None,
-        )
+        raise suspended_problem()
+
+
+def suspended_problem() -> Problem:
+    """The refusal of a suspended buyer."""
+    return Problem(
+        "suspended",
+        "This account is suspended over a disputed payment and can post no tasks until it is"
+        " settled. Write to the operator.",
+        suspended_until=None,
+    )
+
+
+async def suspended_among(conn: Connection, buyer_ids: Iterable[str]) -> set[str]:
+    """Which of these buyers are suspended."""
+    return await store.select_suspended_among(conn, sorted(set(buyer_ids)))
 
 
 async def suspend(conn: Connection, buyer_id: str, reason: str) -> None:

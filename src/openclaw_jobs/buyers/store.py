@@ -60,6 +60,15 @@ async def select_suspended(conn: Connection, buyer_id: str) -> bool:
     return row is not None and bool(row[0])
 
 
+async def select_suspended_among(conn: Connection, buyer_ids: Sequence[str]) -> set[str]:
+    """Which of these buyers are suspended."""
+    cursor = await conn.execute(
+        "SELECT id FROM buyers WHERE id = ANY(%s) AND suspended_at IS NOT NULL",
+        (list(buyer_ids),),
+    )
+    return {row[0] for row in await cursor.fetchall()}
+
+
 async def set_suspended(conn: Connection, buyer_id: str, reason: str) -> None:
     """Suspend a buyer; one that is suspended already keeps its first reason."""
     await conn.execute(

@@ -5,20 +5,40 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+import psycopg
+import structlog
 
 from openclaw_jobs import ledger
-from openclaw_jobs.buyers import TotalsChange, refuse_suspended, update_totals
+from openclaw_jobs.buyers import (
+    TotalsChange,
+    refuse_suspended,
+    suspended_among,
+    suspended_problem,
+    update_totals,
+)
+from openclaw_jobs.db import is_unavailable
 from openclaw_jobs.economy import price_bonus_seconds, price_cents
 from openclaw_jobs.kit.errors import Problem, invalid
+from openclaw_jobs.kit.idempotency import Replayed, ReplayKey, StoredAnswer
 from openclaw_jobs.kit.ids import new_id
 from openclaw_jobs.kit.money import format_cents
 from openclaw_jobs.ledger import Account, Split
+from openclaw_jobs.market import store as store_replays
 from openclaw_jobs.market.context import Market
-from openclaw_jobs.market.unit import Replay, Unit, run
+from openclaw_jobs.market.unit import (
+    Replay,
+    Unit,
+    begin,
+    check_first_time,
+    is_remembered,
+    run,
+)
 from openclaw_jobs.tasks import Message, NewTask, store
 from openclaw_jobs.tasks.rules import input_chars, queue_rank
 from openclaw_jobs.workers import Tier
 from openclaw_jobs.workers.rules import tier_rank
+
+_log = structlog.get_logger(__name__)
 
 
 class TaskOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,22 +127,111 @@ async def quote_task(market: Market, order: TaskOrder, replay: Replay[Quote] | N
     return await run(market, effect, replay)
 
 
+class Post(msgspec.Struct, frozen=True):
+    """An order, and how to answer it if it comes again."""
+
+    order: TaskOrder
+    replay: Replay[PostedTask] | None
+
+
 async def post_task(
     market: Market, order: TaskOrder, replay: Replay[PostedTask] | None
 ) -> PostedTask:
     """Charge a buyer for a task and queue it, in one transaction.
 
     Raises:
-        Problem: `suspended`, `insufficient_balance`, `limit_exceeded`, or `validation_failed`.
+        Replayed: The request was answered before.
+        Problem: `suspended`, `insufficient_balance`, `limit_exceeded`, `validation_failed`, or
+            of its idempotency key.
     """
-    dispatch = market.config.dispatch
+    (answer,) = await post_tasks(market, [Post(order, replay)])
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
-    async def effect(unit: Unit) -> PostedTask:
-        price = _price(market, order)
-        await refuse_suspended(unit.conn, order.buyer_id)
-        balances = await ledger.balances(unit.conn, order.buyer_id, for_update=True)
+
+async def post_tasks(market: Market, posts: Sequence[Post]) -> list[PostedTask | Exception]:
+    """Handle orders of any buyers in one transaction; answers in order, each on its own.
+
+    A refused order changes nothing and keeps nobody else's from being taken. Should the database
+    refuse the whole (it has no reason to), each order is tried alone.
+    """
+    try:
+        async with begin(market, pipelined=True) as unit:
+            return await _Batch(market, unit, posts).run()
+    except (psycopg.DatabaseError, ledger.LedgerError) as error:
+        if len(posts) == 1 or is_unavailable(error):
+            raise
+        _log.error("post_batch_refused", error=type(error).__name__, size=len(posts))
+        return [(await post_tasks(market, [post]))[0] for post in posts]
+
+
+class _Batch:
+    """The state of one transaction."""
+
+    def __init__(self, market: Market, unit: Unit, posts: Sequence[Post]) -> None:
+        self._market = market
+        self._unit = unit
+        self._posts = posts
+        self._answers: dict[int, PostedTask | Exception] = {}
+        self._tasks: list[NewTask] = []
+
+    async def run(self) -> list[PostedTask | Exception]:
+        """Sort out what was answered before or is refused, and write the rest set by set."""
+        conn = self._unit.conn
+        await self._check_keys()
+        left = [at for at in range(len(self._posts)) if at not in self._answers]
+        buyers = [self._posts[at].order.buyer_id for at in left]
+        suspended = await suspended_among(conn, buyers) if left else set()
+        balances = await ledger.lock_balances(conn, buyers) if left else {}
+        for at in left:
+            order = self._posts[at].order
+            try:
+                self._answers[at] = self._take(order, suspended, balances[order.buyer_id])
+            except Problem as problem:
+                self._answers[at] = problem
+        if self._tasks:
+            await self._write()
+        await self._keep([at for at in left if self._posts[at].replay is not None])
+        return [self._answers[at] for at in range(len(self._posts))]
+
+    async def _check_keys(self) -> None:
+        """Hold the idempotency keys; answer those that were answered, or are being handled."""
+        keys: dict[tuple[str, str, str], tuple[int, ReplayKey]] = {}
+        for at, post in enumerate(self._posts):
+            if post.replay is not None:
+                key = post.replay.key
+                name = (key.caller, key.route, key.key)
+                if name in keys:
+                    self._judge(at, key, mine=False, stored=None)
+                else:
+                    keys[name] = (at, key)
+        if not keys:
+            return
+        held = await store_replays.lock_replays(self._unit.conn, [key for _, key in keys.values()])
+        for (at, key), (mine, stored) in zip(keys.values(), held, strict=True):
+            self._judge(at, key, mine=mine, stored=stored)
+
+    def _judge(
+        self, at: int, key: ReplayKey, *, mine: bool, stored: tuple[bytes, StoredAnswer] | None
+    ) -> None:
+        try:
+            check_first_time(key, mine, stored)
+        except (Problem, Replayed) as outcome:
+            self._answers[at] = outcome
+
+    def _take(
+        self, order: TaskOrder, suspended: set[str], balances: dict[Account, int]
+    ) -> PostedTask:
+        """Price an order and take it off what the buyer has left in this transaction."""
+        price = _price(self._market, order)
+        if order.buyer_id in suspended:
+            raise suspended_problem()
         split = _split(price, balances)
-        bonus_seconds = price_bonus_seconds(dispatch, price)
+        balances[Account.BUYER_PROMO] -= split.promo_cents
+        balances[Account.BUYER_PAID] -= split.paid_cents
+        dispatch = self._market.config.dispatch
+        now = self._unit.now
         task = NewTask(
             task_id=new_id("task"),
             buyer_id=order.buyer_id,
@@ -130,27 +239,48 @@ async def post_task(
             price_cents=price,
             promo_cents=split.promo_cents,
             min_tier=tier_rank(order.min_tier),
-            queue_rank=queue_rank(unit.now, bonus_seconds),
+            queue_rank=queue_rank(now, price_bonus_seconds(dispatch, price)),
             prompt=order.prompt,
             messages=_json(order.messages),
             metadata=_json(order.metadata),
             conversation_id=order.conversation_id,
-            created_at=unit.now,
-            expires_at=unit.now + timedelta(seconds=dispatch.queue_expiry_seconds),
+            created_at=now,
+            expires_at=now + timedelta(seconds=dispatch.queue_expiry_seconds),
         )
-        charge = ledger.task_charge(
-            task.task_id, task.buyer_id, split.promo_cents, split.paid_cents
+        self._tasks.append(task)
+        balance = ledger.spendable_cents(balances)
+        self._unit.tell(
+            task.buyer_id, "task.queued", task.task_id, status="queued", price_cents=price
         )
-        await store.insert_task(unit.conn, task)
-        await ledger.post(unit.conn, [charge] if charge else [])
-        await update_totals(unit.conn, [TotalsChange(task.buyer_id, spent_cents=price)])
-        balance = ledger.spendable_cents(balances) - price
-        unit.tell(task.buyer_id, "task.queued", task.task_id, status="queued", price_cents=price)
-        unit.tell(task.buyer_id, "balance", None, balance_cents=balance)
-        unit.queue(task.category)
-        return PostedTask(task.task_id, task.category, price, balance, task.created_at)
+        self._unit.tell(task.buyer_id, "balance", None, balance_cents=balance)
+        self._unit.queue(task.category)
+        return PostedTask(task.task_id, task.category, price, balance, now)
 
-    return await run(market, effect, replay, pipelined=True)
+    async def _write(self) -> None:
+        charges = [
+            ledger.task_charge(t.task_id, t.buyer_id, t.promo_cents, t.price_cents - t.promo_cents)
+            for t in self._tasks
+        ]
+        await store.insert_tasks(self._unit.conn, self._tasks)
+        await ledger.post(self._unit.conn, [charge for charge in charges if charge is not None])
+        await update_totals(
+            self._unit.conn,
+            [TotalsChange(t.buyer_id, spent_cents=t.price_cents) for t in self._tasks],
+        )
+
+    async def _keep(self, keyed: Sequence[int]) -> None:
+        """Store the answers that a repeated request gets again."""
+        kept: list[tuple[ReplayKey, StoredAnswer]] = []
+        for at in keyed:
+            replay, answer = self._posts[at].replay, self._answers[at]
+            if replay is None:
+                continue
+            if isinstance(answer, PostedTask):
+                kept.append((replay.key, replay.answer(answer)))
+            elif isinstance(answer, Problem) and is_remembered(answer):
+                kept.append((replay.key, replay.refusal(answer)))
+        if kept:
+            await store_replays.insert_replays(self._unit.conn, kept)
 
 
 def _json(value: object) -> str | None:

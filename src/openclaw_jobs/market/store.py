@@ -1,10 +1,12 @@
 """SQL of what belongs to no single module: answers to repeat, and the proof across modules."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
 
 from openclaw_jobs.db import Connection
+from openclaw_jobs.db.arrays import bytes_array, int_array, text_array
 from openclaw_jobs.kit.idempotency import ReplayKey, StoredAnswer
 
 
@@ -34,6 +36,66 @@ async def lock_replay(
         return mine, None
     headers = msgspec.json.decode(row[2], type=dict[str, str])
     return mine, (bytes(row[0]), StoredAnswer(status=row[1], headers=headers, content=row[3]))
+
+
+async def lock_replays(
+    conn: Connection, keys: Sequence[ReplayKey]
+) -> list[tuple[bool, tuple[bytes, StoredAnswer] | None]]:
+    """As `lock_replay`, for several different keys at once; answers in their order."""
+    names = [f"{key.caller}\n{key.route}\n{key.key}" for key in keys]
+    locking = await conn.execute(
+        "SELECT pg_try_advisory_xact_lock(hashtextextended(k.name, 0))"
+        " FROM unnest(%s::text[]) WITH ORDINALITY AS k (name, n) ORDER BY n",
+        (text_array(names),),
+    )
+    reading = await conn.execute(
+        """
+        SELECT r.caller, r.route, r.key, r.body_hash, r.status, r.headers, r.content
+        FROM unnest(%s::text[], %s::text[], %s::text[]) AS k (caller, route, key)
+        JOIN idempotency_records r ON r.caller = k.caller COLLATE "C"
+            AND r.route = k.route COLLATE "C" AND r.key = k.key COLLATE "C"
+        """,
+        (
+            text_array([key.caller for key in keys]),
+            text_array([key.route for key in keys]),
+            text_array([key.key for key in keys]),
+        ),
+    )
+    locked, rows = await locking.fetchall(), await reading.fetchall()
+    stored: dict[tuple[str, str, str], tuple[bytes, StoredAnswer]] = {}
+    for caller, route, key, body_hash, status, headers, content in rows:
+        answer = StoredAnswer(
+            status=status,
+            headers=msgspec.json.decode(headers, type=dict[str, str]),
+            content=content,
+        )
+        stored[caller, route, key] = (bytes(body_hash), answer)
+    return [
+        (bool(row[0]), stored.get((key.caller, key.route, key.key)))
+        for row, key in zip(locked, keys, strict=True)
+    ]
+
+
+async def insert_replays(
+    conn: Connection, answers: Sequence[tuple[ReplayKey, StoredAnswer]]
+) -> None:
+    """Keep several answers."""
+    await conn.execute(
+        """
+        INSERT INTO idempotency_records (caller, route, key, body_hash, status, headers, content)
+        SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::bytea[], %s::smallint[],
+            %s::text[], %s::text[])
+        """,
+        (
+            text_array([key.caller for key, _ in answers]),
+            text_array([key.route for key, _ in answers]),
+            text_array([key.key for key, _ in answers]),
+            bytes_array([key.body_hash for key, _ in answers]),
+            int_array([answer.status for _, answer in answers]),
+            text_array([msgspec.json.encode(answer.headers).decode() for _, answer in answers]),
+            text_array([answer.content for _, answer in answers]),
+        ),
+    )
 
 
 async def insert_replay(conn: Connection, key: ReplayKey, answer: StoredAnswer) -> None:

@@ -112,7 +112,7 @@ async def run(
             async with savepoint(unit.conn):
                 value = await effect(unit)
         except Problem as problem:
-            if problem.status in _NEVER_STORED or problem.status >= _SERVER_ERROR:
+            if not is_remembered(problem):
                 raise
             refused = problem
             unit.events.clear()
@@ -123,6 +123,11 @@ async def run(
     if refused is not None:
         raise refused
     return cast("T", value)
+
+
+def is_remembered(problem: Problem) -> bool:
+    """Whether a refusal is the answer to a repeated request as well."""
+    return problem.status not in _NEVER_STORED and problem.status < _SERVER_ERROR
 
 
 async def refuse_once(market: Market, replay: Replay[None], problem: Problem) -> None:
@@ -146,7 +151,20 @@ async def first_time(conn: Connection, key: ReplayKey) -> None:
         Replayed: The request was answered before.
         Problem: `idempotency_conflict` or `idempotency_in_progress`.
     """
-    mine, stored = await store.lock_replay(conn, key)
+    check_first_time(key, *await store.lock_replay(conn, key))
+
+
+def check_first_time(
+    key: ReplayKey,
+    mine: bool,
+    stored: tuple[bytes, StoredAnswer] | None,  # noqa: FBT001 - of a pair
+) -> None:
+    """Judge what `store.lock_replay` found.
+
+    Raises:
+        Replayed: The request was answered before.
+        Problem: `idempotency_conflict` or `idempotency_in_progress`.
+    """
     if not mine:
         raise Problem(
             "idempotency_in_progress",

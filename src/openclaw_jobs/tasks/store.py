@@ -1,8 +1,10 @@
 """SQL of tasks as buyers see them; claims and leases are dispatch's."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from openclaw_jobs.db import Connection
+from openclaw_jobs.db.arrays import int_array, text_array
 from openclaw_jobs.tasks.models import NewTask, QueuedTask, TaskView
 
 _VIEW = """
@@ -17,20 +19,41 @@ _VIEW = """
 """
 
 
-async def insert_task(conn: Connection, task: NewTask) -> None:
-    """Insert a queued task and its texts in one statement."""
+async def insert_tasks(conn: Connection, tasks: Sequence[NewTask]) -> None:
+    """Insert queued tasks and their texts in one statement."""
     await conn.execute(
         """
-        WITH texts AS (
+        WITH fresh AS (
+            SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[],
+                %s::smallint[], %s::bigint[], %s::text[], %s::timestamptz[], %s::timestamptz[],
+                %s::text[], %s::text[], %s::text[])
+                AS f (id, buyer_id, category, price, promo, min_tier, rank, conversation_id,
+                    created_at, expires_at, prompt, messages, metadata)
+        ), texts AS (
             INSERT INTO task_inputs (task_id, prompt, messages, metadata)
-            VALUES (%(task_id)s, %(prompt)s, %(messages)s, %(metadata)s)
+            SELECT id, prompt, messages, metadata FROM fresh
         )
         INSERT INTO tasks (id, buyer_id, category, price_cents, promo_cents, min_tier,
             queue_rank, conversation_id, created_at, expires_at)
-        VALUES (%(task_id)s, %(buyer_id)s, %(category)s, %(price_cents)s, %(promo_cents)s,
-            %(min_tier)s, %(queue_rank)s, %(conversation_id)s, %(created_at)s, %(expires_at)s)
+        SELECT id, buyer_id, category, price, promo, min_tier, rank, conversation_id,
+            created_at, expires_at
+        FROM fresh
         """,
-        {name: getattr(task, name) for name in task.__struct_fields__},
+        (
+            text_array([t.task_id for t in tasks]),
+            text_array([t.buyer_id for t in tasks]),
+            text_array([t.category for t in tasks]),
+            int_array([t.price_cents for t in tasks]),
+            int_array([t.promo_cents for t in tasks]),
+            int_array([t.min_tier for t in tasks]),
+            int_array([t.queue_rank for t in tasks]),
+            text_array([t.conversation_id for t in tasks]),
+            text_array([t.created_at.isoformat() for t in tasks]),
+            text_array([t.expires_at.isoformat() for t in tasks]),
+            text_array([t.prompt for t in tasks]),
+            text_array([t.messages for t in tasks]),
+            text_array([t.metadata for t in tasks]),
+        ),
     )
 
 
