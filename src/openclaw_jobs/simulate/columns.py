@@ -85,6 +85,7 @@ class Workers:
         self.credited: Ints = np.zeros(count, np.int64)
         self.earned: Ints = np.zeros(count, np.int64)
         self.paid_cents: Ints = np.zeros(count, np.int64)
+        self.settled_hidden: Ints = np.zeros(count, np.int64)
         self.check_cents: Ints = np.zeros(count, np.int64)
         self.bad_delivered: Ints = np.zeros(count, np.int64)
 

@@ -124,6 +124,7 @@ class Simulation:
         paid = tasks["kind"] == PAID
         workers.earned[who] += tasks["price"] - cut
         workers.paid_cents[who[paid]] += tasks["price"][paid]
+        workers.settled_hidden[who[~paid]] += tasks["price"][~paid]
         cents = int(tasks["price"][paid].sum())
         tally.paid_cents += cents
         tally.paid_tasks += int(paid.sum())

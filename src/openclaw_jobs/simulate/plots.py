@@ -45,7 +45,7 @@ def chart(title: str, x_label: str, y_label: str, lines: Sequence[Line]) -> str:
         return _TOP + (_HEIGHT - _TOP - _BOTTOM) * (y_top - y) / (y_top - y_low)
 
     parts = [
-        f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" xmlns="http://www.w3.org/2000/svg">',
+        f'<svg viewBox="0 0 {_WIDTH} {height}" role="img">',
         f"<title>{escape(title)}</title>",
     ]
     for step in range(_TICKS + 1):
