@@ -30,6 +30,7 @@ MAX_CHARS: Final = 65_536
 
 _NUMBER_WORDS: Final = 12
 _SHORT_WORDS: Final = 10
+_ABOUT_NUMBERS: Final = frozenset({"numbers_guard", "order_guard"})
 _FILLERS: Final = frozenset({"and", "or", "to"})
 _MAX_TEXTS: Final = 100
 _ANSWER_WORDS: Final = 4
@@ -272,20 +273,28 @@ def _text(left: str, right: str, settings: Settings, embed: Embed | None) -> Mea
     """Two plain texts that are nothing more particular."""
     longest = max(len(words(left)), len(words(right)))
     kind = Kind.SHORT if longest <= _SHORT_WORDS else Kind.PROSE
-    if canonical(left) == canonical(right):
-        return _yes("normalised", kind, "the same but for case, spaces, marks and lead-in")
     objection = guards.veto(left, right, settings.number_tolerance)
-    if objection is None and _contained(left, right):
-        return _yes("contained", kind, "one is the other's answer without its sentence")
-    if objection is None or objection[0] == "numbers_guard":
-        numbers = _number(left, right, settings)
-        if numbers is not None:
-            return numbers
+    found = _same(left, right, kind, contained=objection is None)
+    if found is None and (objection is None or objection[0] in _ABOUT_NUMBERS):
+        found = _number(left, right, settings)
+    if found is not None:
+        return found
     if settings.method is Method.NORMALISED:
         return _no(0.0, "normalised", kind, "the texts differ")
     similarity = likeness(without_lead_in(left), without_lead_in(right), settings.method, embed)
     if objection is not None:
-        return _no(similarity, *(objection[0], kind, objection[1]))
+        return _no(similarity, objection[0], kind, objection[1])
     return Measured(
         verdict=None, similarity=similarity, method=settings.method.value, kind=kind, why="likeness"
     )
+
+
+def _same(left: str, right: str, kind: Kind, *, contained: bool) -> Measured | None:
+    """Equality but for form; `contained` where nothing speaks against one being in the other."""
+    if canonical(left) == canonical(right):
+        return _yes("normalised", kind, "the same but for case, spaces, marks and lead-in")
+    if len(left.split()) == 1 and left.casefold() == right.casefold():
+        return _no(0.0, "normalised", kind, "the case of an identifier differs")
+    if contained and _contained(left, right):
+        return _yes("contained", kind, "one is the other's answer without its sentence")
+    return None

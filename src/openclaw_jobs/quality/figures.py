@@ -8,8 +8,8 @@ Every pattern takes time linear in the text; long digit strings stay text.
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -86,10 +86,16 @@ def _date(year: str, month: str | int, day: str) -> Figure:
     return _text("date", f"{int(year):04}-{int(month):02}-{int(day):02}")
 
 
-def _named_date(text: str) -> Figure:
+def _day(match: re.Match[str]) -> Figure:
+    if match["iso"] is not None:
+        return _date(*match["iso"].split("-"))
+    if match["dots"] is not None:
+        day, month, year = match["dots"].split(".")
+        return _date(year, month, day)
+    text = match["mdy"] or match["dmy"]
     day, year = re.findall(r"\d+", text)
-    month = next(m for m in re.findall(r"[a-z]{3}", text.lower()) if m in _MONTHS)
-    return _date(year, _MONTHS[month], day)
+    name = next(m for m in re.findall(r"[a-z]{3}", text.lower()) if m in _MONTHS)
+    return _date(year, _MONTHS[name], day)
 
 
 def _time(text: str, half: str | None) -> Figure:
@@ -172,32 +178,17 @@ def _spelled(text: str, after: str) -> Figure:
     return _scaled(Decimal(total + part), after.strip().lower(), "")
 
 
-def _figures(text: str) -> Iterator[Figure]:
-    for match in _FIGURE.finditer(text):
-        kind = match.lastgroup
-        if match["number"] is not None:
-            rest = re.match(r" [a-z€$£]{1,12}", text[match.end() : match.end() + 14].lower())
-            yield from _number(match, rest[0] if rest else "")
-        elif match["word"] is not None:
-            yield _spelled(match["word"], match["wordafter"] or "")
-        elif match["time"] is not None or match["hour"] is not None:
-            yield _time(match["time"] or match["hour"], match["half"] or match["hourhalf"])
-        elif match["iso"] is not None:
-            yield _date(*match["iso"].split("-"))
-        elif match["dots"] is not None:
-            day, month, year = match["dots"].split(".")
-            yield _date(year, month, day)
-        elif match["id"] is not None:
-            yield _text("id", match["id"])
-        elif kind is not None:
-            yield _named_date(match["mdy"] or match["dmy"])
-
-
-def figures(text: str) -> list[Figure]:
-    """The figures of a plain text in their order; the numbers of a numbered list are none."""
-    if len(_MARKER.findall(text)) > 1:
-        text = _MARKER.sub("", text)
-    return list(_figures(text))
+def _found(match: re.Match[str], text: str) -> list[Figure]:
+    if match["number"] is not None:
+        rest = re.match(r" [a-z€$£]{1,12}", text[match.end() : match.end() + 14].lower())
+        return _number(match, rest[0] if rest else "")
+    if match["word"] is not None:
+        return [_spelled(match["word"], match["wordafter"] or "")]
+    if match["time"] is not None or match["hour"] is not None:
+        return [_time(match["time"] or match["hour"], match["half"] or match["hourhalf"])]
+    if match["id"] is not None:
+        return [_text("id", match["id"])]
+    return [_day(match)]
 
 
 def _word_after(match: re.Match[str]) -> str:
@@ -208,16 +199,46 @@ def _word_after(match: re.Match[str]) -> str:
     return "" if known else after
 
 
+class _Scan(msgspec.Struct, frozen=True):
+    figures: tuple[Figure, ...]
+    words: str
+    rewritten: str
+
+
+# One comparison asks for the same few texts many times; no more than those are kept.
+@lru_cache(maxsize=8)
+def _scan(text: str) -> _Scan:
+    if len(_MARKER.findall(text)) > 1:
+        text = _MARKER.sub("", text)
+    found: list[Figure] = []
+    rest: list[str] = []
+    rewritten: list[str] = []
+    at = 0
+    for match in _FIGURE.finditer(text):
+        figures = _found(match, text)
+        found += figures
+        between, after = text[at : match.start()], _word_after(match)
+        rest += (between, after)
+        rewritten += (between, *map(str, figures), after)
+        at = match.end()
+    rest.append(text[at:])
+    rewritten.append(text[at:])
+    return _Scan(tuple(found), " ".join(rest), " ".join(rewritten))
+
+
+def figures(text: str) -> list[Figure]:
+    """The figures of a plain text in their order; the numbers of a numbered list are none."""
+    return list(_scan(text).figures)
+
+
 def without_figures(text: str) -> str:
-    """The text with a space for each figure and its unit; what is left are words."""
-    return _FIGURE.sub(lambda match: f" {_word_after(match)} ", text)
+    """The words of the text: a space for each figure and its unit."""
+    return _scan(text).words
 
 
 def rewritten(text: str) -> str:
     """The text with each figure in its one form, so that `0.5 g` is as like `500 mg` as it is."""
-    return _FIGURE.sub(
-        lambda match: f" {' '.join(map(str, _figures(match[0])))} {_word_after(match)} ", text
-    )
+    return _scan(text).rewritten
 
 
 def near(one: Figure, other: Figure, tolerance: float) -> bool:

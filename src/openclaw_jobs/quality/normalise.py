@@ -5,6 +5,7 @@ Every pattern here takes time linear in the text, whatever the text is.
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import Final
 
 _INVISIBLE: Final = re.compile(
@@ -87,11 +88,17 @@ def without_lead_in(text: str) -> str:
     return _LEAD_IN.sub("", _SPACE.sub(" ", text).strip())
 
 
-def words(text: str) -> list[str]:
-    """The words of a plain text, folded; negations written out, small number words as digits."""
+# One comparison asks for the same few texts many times; no more than those are kept.
+@lru_cache(maxsize=8)
+def _words(text: str) -> tuple[str, ...]:
     text = _NOT.sub(lambda match: _NOT_FORMS[match[0].lower()], text)
     found = (word.removesuffix("'s") for word in _WORD.findall(text.casefold()))
-    return [_DIGITS.get(word, word) for word in found]
+    return tuple(_DIGITS.get(word, word) for word in found)
+
+
+def words(text: str) -> list[str]:
+    """The words of a plain text, folded; negations written out, small number words as digits."""
+    return list(_words(text))
 
 
 def sentences(text: str) -> list[str]:

@@ -20,7 +20,8 @@ _SHEBANG: Final = "#!"
 _CODE_LINE: Final = re.compile(
     r"""[ \t]*(?:
         (?:async[ ])?def[ ]\w+\(|class[ ]\w+|import[ ][\w.]+[ ]*;?$|from[ ][\w.]+[ ]import[ ]
-      | (?:export[ ])?(?:async[ ])?function\b.*\(|(?:const|let|var)[ ]\w+|(?:public|private|static)\b
+      | (?:export[ ])?(?:async[ ])?function\b.*\(|(?:const|let|var)[ ]\w+
+      | (?:public|private|static)\b
       | \#include\b|\#!|return\b|(?:if|for|while|elif|else|try|except)\b.*[:{]$
       | (?:SELECT|INSERT|UPDATE|DELETE|CREATE|select|insert|update|delete|create)[ ].*
         (?:from|FROM|into|INTO|set|SET|table|TABLE)\b
@@ -32,6 +33,9 @@ _ASSIGNMENT: Final = re.compile(r"[^(){};]*")
 _CODE_SHARE: Final = 0.5
 _SQL: Final = re.compile(
     r"\A\s*(?:--[^\n]*\n\s*)*(?:select|insert|update|delete|create|with)\b", re.IGNORECASE
+)
+_SQL_SIGNS: Final = re.compile(
+    r"\b(?:where|join|order by|group by|values|limit)\b[^.]|;\s*\Z", re.IGNORECASE
 )
 _INDENTED: Final = re.compile(
     r"^[ \t]*(?:async |class |def |if |for |while |try|with ).*:[ \t]*(?:#.*)?$", re.MULTILINE
@@ -114,6 +118,8 @@ def _reads_like_code(text: str) -> bool:
     if text.startswith(_SHEBANG):
         return True
     lines = [line for line in text.splitlines() if line.strip()]
+    if _SQL.match(text) and _SQL_SIGNS.search(text):
+        return True
     if len(lines) == 1 and _ASSIGNMENT.fullmatch(lines[0][:300]):
         return False  # "x = 2" is as often a solution as a program
     hits = sum(_CODE_LINE.match(line[:300]) is not None for line in lines)
