@@ -16,6 +16,7 @@ from openclaw_jobs.ledger import (
     Transfer,
     UnknownAccount,
     balances,
+    lock_balances,
     open_accounts,
     operator_grant,
     post,
@@ -341,3 +342,32 @@ async def test_plans_made_on_small_tables_never_read_them_whole(
     async with db.read() as conn:
         await conn.execute("SELECT 1")
     assert await scans() == before
+
+
+async def test_posting_reads_the_balances_that_it_moves_and_no_others(
+    db: Database, buyer: Opener, worker: str, owner: Connection
+) -> None:
+    """Its cost must not grow with the number of accounts; the pool's sessions avoid sorts."""
+    await owner.execute(
+        "INSERT INTO balances (owner, account)"
+        " SELECT 'wrk_' || lpad(n::text, 26, '0'), 'worker:frozen' FROM generate_series(1, 5000) n"
+    )
+    await owner.execute("ANALYZE balances")
+    buyer_id, task = await buyer(1000), new_id("task")
+
+    async def read(conn: Connection) -> int:
+        cursor = await conn.execute(
+            "SELECT (seq_tup_read + idx_tup_fetch)::int FROM pg_stat_xact_user_tables"
+            " WHERE relname = 'balances'"
+        )
+        row = await cursor.fetchone()
+        return 0 if row is None else int(row[0])
+
+    async with db.transaction() as conn:
+        before = await read(conn)
+        await post(conn, sure(task_charge(task, buyer_id, 10, 0), settle(task, worker, 10, 1)))
+        # Two balances move: each is read to be locked, and again to be changed.
+        assert await read(conn) - before <= 8
+        before = await read(conn)
+        assert set(await lock_balances(conn, [buyer_id, worker])) == {buyer_id, worker}
+        assert await read(conn) - before <= 12
