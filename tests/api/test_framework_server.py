@@ -162,6 +162,22 @@ def test_a_taken_port_is_explained(empty: str) -> None:
     assert "Traceback" not in result.stderr
 
 
+def test_a_host_that_is_none_is_named(empty: str) -> None:
+    result = run("serve", "--host", "256.1.1.1", "--port", "0", DATABASE_URL=empty)
+    assert result.returncode == 1
+    assert "256.1.1.1" in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("address", ["garbage", "postgresql://me:hunter%2@host/name"])
+def test_an_address_that_is_none_is_explained_and_not_repeated(address: str) -> None:
+    for command in (["serve", "--port", "0"], ["ledger", "verify"], ["migrate"]):
+        result = run(*command, DATABASE_URL=address)
+        assert result.returncode == 1
+        assert result.stderr.startswith("DATABASE_URL is neither a URL")
+        assert not any(word in result.stderr for word in ("Traceback", "hunter", "garbage"))
+
+
 def test_web_and_background_want_a_migrated_database(empty: str) -> None:
     for command in (["web", "--port", "0"], ["ledger", "verify"]):
         result = run(*command, DATABASE_URL=empty)

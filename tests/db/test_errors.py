@@ -24,6 +24,7 @@ from openclaw_jobs.db import is_unavailable
         errors.ConnectionFailure(),
         errors.QueryCanceled(),
         errors.LockNotAvailable(),
+        errors.DeadlockDetected(),
         errors.ReadOnlySqlTransaction(),
         errors.IdleInTransactionSessionTimeout(),
     ],

@@ -206,9 +206,12 @@ def configuration(app: Any, *, grace_s: float = 1.0) -> uvicorn.Config:  # noqa:
 
 def _listen(host: str, port: int) -> socket.socket:
     """A listening socket; made here so that a port that is taken is an error we can explain."""
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except socket.gaierror as error:
+        raise OSError(error.errno, f"{error.strerror}: {host}") from error
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -11,6 +11,7 @@ __all__ = ["DatabaseSetupError", "is_unavailable"]
 # wrong in the call itself. https://www.postgresql.org/docs/current/errcodes-appendix.html
 _UNAVAILABLE_CLASSES = (
     "08",  # connection exception
+    "40",  # transaction rollback: chosen to end a deadlock, all of it undone
     "53",  # insufficient resources: connections, memory, disk
     "58",  # system error outside PostgreSQL
 )
