@@ -83,7 +83,7 @@ def test_the_engine_is_better_than_likeness_alone(pairs: list[Pair]) -> None:
         engine = calibration.errors(calibration.cross_validated(scored))
         alone = calibration.errors(calibration.alone(scored))
         assert engine.false_agree <= 0.05 * engine.bad, method
-        assert engine.false_disagree <= 0.12 * engine.good, method
+        assert engine.false_disagree <= 0.15 * engine.good, method
         assert engine.false_agree + engine.false_disagree < 0.4 * (
             alone.false_agree + alone.false_disagree
         )

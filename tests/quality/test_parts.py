@@ -215,6 +215,9 @@ def test_one_changed_item_in_a_long_list_is_seen() -> None:
         ("if x:\n    a = b // c\n", "if x:\n    a = b\n", False),
         ("#include <a.h>\nint x;", "#include <b.h>\nint x;", False),
         ("SELECT a FROM t -- all", "select a from t", True),
+        ("x = 1; /* a */ y();", "x = 1; /* b */ y();", True),
+        ("x = 1; /* a", "x = 1; /* b", False),
+        ('x = 1\n"""a', 'x = 1\n"""b', False),
         ('x = """a\nb"""\n', 'x = """a\nc"""\n', False),
     ],
 )

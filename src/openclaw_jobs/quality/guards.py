@@ -84,8 +84,9 @@ def _opposite(one: str, other: str) -> str | None:
     flips = _flips(set(left), set(right))
     negations = sorted((_negations(left, one), _negations(right, other)))
     apart = negations[1] - negations[0]
-    # "not true" is "false": one negation makes up for one antonym.
-    if flips and not (len(flips) == 1 and apart == 1):
+    # "not true" is "false": one negation makes up for one opposite that is none itself.
+    made_up = len(flips) == apart == 1 and flips[0][1] not in NEGATORS
+    if flips and not made_up:
         return f"'{flips[0][0]}' against '{flips[0][1]}'"
     if apart and not flips:
         return f"{negations[0]} negations in one, {negations[1]} in the other"

@@ -55,8 +55,8 @@ ANTONYMS: Final = tuple(
     for line in _ANTONYMS.strip().splitlines()
     for pair in line.split(" | ")
     for positive, negative in [pair.split(" ")]
-    # Those are counted as negations already.
-    if negative not in NEGATORS | NEGATIVE_FORMS
+    # Those are counted as negations already, and not possible is impossible.
+    if negative not in NEGATIVE_FORMS
 )
 """Pairs of which a text may hold one where the other text holds the other, and then disagrees."""
 

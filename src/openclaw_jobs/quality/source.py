@@ -136,6 +136,14 @@ def _string(text: str) -> str:
     return f'{prefix.lower().replace("u", "")}"{inner}"'
 
 
+def _closed(part: str) -> bool:
+    """Whether a comment or docstring ends before the text does."""
+    if part.startswith("/*"):
+        return len(part) >= len("/**/") and part.endswith("*/")
+    quotes = part[:3]
+    return quotes not in {_DOC, "'''"} or (len(part) >= len(_DOC * 2) and part.endswith(quotes))
+
+
 def _raw(text: str, *, indented: bool, sql: bool) -> Iterator[tuple[str, str]]:
     """The tokens that count, as (kind, text); indentation as tokens where it has a meaning."""
     lexer = _SQL_LEXER if sql else _INDENTED_LEXER if indented else _OTHER_LEXER
@@ -148,7 +156,9 @@ def _raw(text: str, *, indented: bool, sql: bool) -> Iterator[tuple[str, str]]:
         if kind == "newline":
             fresh, margin = True, len(part.expandtabs()) - 1
             continue
-        if kind in {"space", "comment"} or (kind == "doc" and fresh and not depth):
+        docstring = kind == "doc" and fresh and not depth
+        # One that is never closed would hide the rest of the text.
+        if kind == "space" or ((kind == "comment" or docstring) and _closed(part)):
             continue
         if fresh and indented and not depth:
             while margin < levels[-1]:
