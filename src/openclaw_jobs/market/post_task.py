@@ -216,7 +216,7 @@ class _Batch:
         self, at: int, key: ReplayKey, *, mine: bool, stored: tuple[bytes, StoredAnswer] | None
     ) -> None:
         try:
-            check_first_time(key, mine, stored)
+            check_first_time(key, mine=mine, stored=stored)
         except (Problem, Replayed) as outcome:
             self._answers[at] = outcome
 

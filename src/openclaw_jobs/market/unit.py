@@ -151,13 +151,12 @@ async def first_time(conn: Connection, key: ReplayKey) -> None:
         Replayed: The request was answered before.
         Problem: `idempotency_conflict` or `idempotency_in_progress`.
     """
-    check_first_time(key, *await store.lock_replay(conn, key))
+    mine, stored = await store.lock_replay(conn, key)
+    check_first_time(key, mine=mine, stored=stored)
 
 
 def check_first_time(
-    key: ReplayKey,
-    mine: bool,
-    stored: tuple[bytes, StoredAnswer] | None,  # noqa: FBT001 - of a pair
+    key: ReplayKey, *, mine: bool, stored: tuple[bytes, StoredAnswer] | None
 ) -> None:
     """Judge what `store.lock_replay` found.
 
