@@ -108,7 +108,9 @@ async def test_a_buyer_opens_so_many_streams_and_no_more(
 
     assert [await opens(buyer, path) for path in ("/api/events", path)] == [200, 200]
     await until(lambda: followed() == 2)
-    refused(await buyer.get("/api/events"), 429, "rate_limited")
+    full = await buyer.get("/api/events")
+    refused(full, 429, "rate_limited")
+    assert (full.headers["ratelimit-limit"], full.headers["ratelimit-remaining"]) == ("2", "0")
     refused(await buyer.get(path), 429, "rate_limited")
     assert await opens(other, "/api/events") == 200
     opened[0].cut()

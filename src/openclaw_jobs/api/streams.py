@@ -140,7 +140,12 @@ def _counted(
         raise Problem(
             "rate_limited",
             f"More than {MAX_STREAMS} streams are open at once; close some.",
-            headers={"Retry-After": _FULL_RETRY_S},
+            headers={
+                "Retry-After": _FULL_RETRY_S,
+                "RateLimit-Limit": str(MAX_STREAMS),
+                "RateLimit-Remaining": "0",
+                "RateLimit-Reset": _FULL_RETRY_S,
+            },
         )
 
     async def passed_on() -> AsyncGenerator[bytes, None]:
