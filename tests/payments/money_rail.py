@@ -24,7 +24,7 @@ Fault = Literal["lost", "unheard", "late", "vague", "refused", "at_once", "as_us
 the answer gets lost; it arrives and the answer is vague; it is refused for good; it is paid before
 the answer; nothing."""
 FAULTS: tuple[Fault, ...] = (
-    "lost", "unheard", "late", "vague", "refused", "at_once", "as_usual", "as_usual",
+    "lost", "unheard", "late", "late", "vague", "refused", "at_once", "as_usual",
 )  # fmt: skip
 
 State = Literal["arrived", "paid", "failed", "returned"]
@@ -49,11 +49,9 @@ class HonestRail:
         self._signed: dict[str, bytes | None] = {}
 
     async def prepare(self, order: PayoutOrder) -> Prepared:
-        fault = self._fault()
-        if fault == "lost":
+        if self.faults and self.faults[0] == "lost":
+            self.faults.popleft()
             raise ProviderUnavailable("no way there")
-        if fault == "late":
-            raise TimeoutError
         return Prepared(None, f"{order.key} of {order.amount_cents}".encode(), 7)
 
     async def send(self, order: PayoutOrder) -> Outcome:

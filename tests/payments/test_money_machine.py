@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import Any, ClassVar, NamedTuple
 
-from hypothesis import HealthCheck, note, settings
+from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -78,6 +78,8 @@ LATE: tuple[StripeFault | None, ...] = (None, None, None, "drop_before", "drop_a
 
 
 Draw = Callable[[Random], Any]
+_HEAD_STARTS = 0.7
+"""So many lives begin with work done and paid for, and so come to withdrawals."""
 SEED = st.integers(0, 2**32 - 1)
 """A step is one number, so that lives that go another way by a hair can still be compared."""
 
@@ -91,7 +93,7 @@ def between(least: int, most: int) -> Draw:
 
 
 CHANCE: Draw = lambda chance: chance  # noqa: E731 - the identity, with a name
-FEW_FAULTS: Draw = lambda chance: chance.choices(FAULTS, k=chance.randint(0, 4))  # noqa: E731
+FEW_FAULTS: Draw = lambda chance: chance.choices(FAULTS, k=chance.randint(0, 3))  # noqa: E731
 
 
 class Act(NamedTuple):
@@ -260,12 +262,21 @@ class Money(RuleBasedStateMachine):
 
     # Parties
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(seed=SEED)
+    def begin(self, seed: int) -> None:
+        """In each life other things never happen, so that none is always in another's way."""
+        chance = Random(seed)  # noqa: S311 - choices, not secrets
+        self.off = set(chance.sample(range(len(ACTS)), chance.choice([0, 0, 3, 6])))
         for cents in (5_000, 300):
             self.buyer_comes(cents)
         for by_paypal in (True, False):
             self.worker_comes(by_paypal=by_paypal)
+        if chance.random() < _HEAD_STARTS:
+            for _ in range(2):
+                self.buyer_posts_tasks(chance, "coding", 3)
+                self.worker_claims(chance, 4)
+                self.workers_submit(chance, 4, good=True)
+            self.earnings_ripen(3)
 
     @act(when=lambda self: len(self.buyers) < 4, cents=one_of([0, 300, 2_000]))
     def buyer_comes(self, cents: int) -> None:
@@ -295,12 +306,6 @@ class Money(RuleBasedStateMachine):
         self.w.do(bind_payout(market, worker, where[0], where[1], None))  # type: ignore[arg-type]
 
     # One act after the other
-
-    @initialize(seed=SEED)
-    def some_things_never_happen(self, seed: int) -> None:
-        """In each life others, so that none is always in another's way."""
-        chance = Random(seed)  # noqa: S311 - choices, not secrets
-        self.off = set(chance.sample(range(len(ACTS)), chance.choice([0, 0, 3, 6])))
 
     @rule(seed=SEED)
     def something_happens(self, seed: int) -> None:
@@ -568,7 +573,7 @@ class Money(RuleBasedStateMachine):
     @act(
         when=lambda self: self.there["available"],
         chance=CHANCE,
-        percent=one_of([10, 50, 100, 101]),
+        percent=one_of([5, 10, 25, 50, 100, 101]),
     )
     def worker_withdraws(self, chance: Random, percent: int) -> None:
         worker = chance.choice(self.workers)
@@ -605,13 +610,15 @@ class Money(RuleBasedStateMachine):
     @act(
         when=lambda self: self.payouts("approved", "submitting", "submitted", "unknown"),
         faults=FEW_FAULTS,
-        rail=between(0, 1),
     )
-    def payouts_are_worked(self, faults: list[Fault], rail: int) -> None:
+    def payouts_are_worked(self, faults: list[Fault]) -> None:
+        """Both rails have the same troubles."""
         self.time_passes()
-        self.w.rails[rail].faults.extend(faults)
+        for each in self.w.rails:
+            each.faults.extend(faults)
         self.w.do(work_payouts(self.w.market, self.w.providers))
-        self.w.rails[rail].faults.clear()
+        for each in self.w.rails:
+            each.faults.clear()
 
     @act(
         when=lambda self: any("arrived" in rail.states.values() for rail in self.w.rails),
@@ -798,6 +805,8 @@ def test_any_life_of_all_money_adds_up(postgres: Postgres) -> None:
                 max_examples=lives,
                 stateful_step_count=STEPS_OF_A_LIFE,
                 deadline=None,
+                # A whole life says what went wrong; to shorten it takes minutes, in a soak only.
+                phases=[Phase.reuse, Phase.generate, *([Phase.shrink] if STEPS > 2_000 else [])],
                 suppress_health_check=list(HealthCheck),
             ),
         )
