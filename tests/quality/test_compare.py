@@ -184,6 +184,12 @@ def test_a_changed_number_never_passes(text: str, number: int, more: int) -> Non
     assert not found.agree or found.method == "refusal"
 
 
+def test_a_sentence_below_a_list_counts() -> None:
+    found = compare("- a\n- b\nSo there are 2 of them.", "- a\n- b\nSo there are 3 of them.")
+    assert not found.agree
+    assert compare("Here they are:\n- a\n- b", "As asked:\n- a\n- b").agree
+
+
 HOSTILE = {
     "letters": "a", "quotes": '"', "escapes": '\\"', "comments": "/*", "ticks": "`",
     "fences": "```\n", "braces": "{", "brackets": "[", "digits": "1", "commas": "1,",

@@ -26,11 +26,14 @@ _CONTRADICTS: Final = 0.5
 
 
 class Items(msgspec.Struct, frozen=True):
-    """A list: its items without marks, the same in their form for equality, and its order."""
+    """A list: its items without marks, the same in their form for equality, its order, and the
+    text around it.
+    """
 
     texts: tuple[str, ...]
     items: tuple[str, ...]
     ordered: bool
+    around: str
 
 
 class Matched(msgspec.Struct, frozen=True):
@@ -51,6 +54,7 @@ class Matched(msgspec.Struct, frozen=True):
 def parse(text: str) -> Items | None:
     """The list that makes up most of an answer's lines; None where there is none of two items."""
     items: list[str] = []
+    around: list[str] = []
     numbered = rows = lines = 0
     for line in text.splitlines():
         if not line.strip():
@@ -66,10 +70,14 @@ def parse(text: str) -> Items | None:
         elif line[0] in " \t" and items and not rows:
             items[-1] = f"{items[-1]} {line.strip()}"  # an item's second line
             lines -= 1
+        else:
+            around.append(line.strip())
     if len(items) < 2 or len(items) + rows < _LIST_SHARE * lines:  # noqa: PLR2004 - a list has two
         return None
     texts = tuple(plain(_CHECKED.sub("checked: ", _UNCHECKED.sub("unchecked: ", i))) for i in items)
-    return Items(texts, tuple(map(canonical, texts)), numbered == len(items))
+    return Items(
+        texts, tuple(map(canonical, texts)), numbered == len(items), plain(" ".join(around))
+    )
 
 
 Pair: TypeAlias = tuple[str, str]
@@ -90,6 +98,11 @@ def match(
     if sizes[0] != sizes[1]:
         few, many = sorted(sizes)
         return Matched(share, ("list", f"{few} items in one, {many} in the other"), "")
+    if one.around and other.around:
+        # A list with another number or the opposite in the sentence below it says another thing.
+        objection = veto(one.around, other.around, tolerance)
+        if objection is not None:
+            return Matched(share, objection, "")
     if one.ordered and other.ordered:
         if left == right and one.items != other.items:
             return Matched(share, ("list_order", "the same steps in another order"), "")
