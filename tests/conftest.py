@@ -18,6 +18,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg import conninfo, sql
 
 from openclaw_jobs.db import Database
@@ -25,6 +26,11 @@ from openclaw_jobs.db.embedded import EmbeddedServer
 from openclaw_jobs.db.migrate import migrate
 from openclaw_jobs.kit.clock import ManualClock
 from tests.running import Node, running_node
+
+# What decides whether a change lands decides the same twice; every other run looks elsewhere.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI") == "true":
+    settings.load_profile("ci")
 
 # Durability against a power cut is all that these give up; commits, locks and recovery after a
 # killed process behave as in production.

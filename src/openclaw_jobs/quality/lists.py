@@ -26,9 +26,7 @@ _CONTRADICTS: Final = 0.5
 
 
 class Items(msgspec.Struct, frozen=True):
-    """A list: its items without marks, the same in their form for equality, its order, and the
-    text around it.
-    """
+    """A list: its items without marks, and in their form for equality; the text around it."""
 
     texts: tuple[str, ...]
     items: tuple[str, ...]
