@@ -64,9 +64,8 @@ STEPS_OF_A_WORLD = 3_000
 """After so many the next life begins in a new database, so that no audit reads too much."""
 
 USUAL = {
-    "task_charge", "settle", "refund_cancelled", "refund_expired", "unfreeze", "deposit",
-    "deposit_fee", "pack_bonus", "card_refund", "credit", "dispute_opened", "withdrawal",
-    "payout_paid", "payout_failed", "stripe_payout",
+    "task_charge", "settle", "refund_expired", "unfreeze", "deposit", "deposit_fee", "card_refund",
+    "credit", "withdrawal", "payout_paid", "payout_failed",
 }  # fmt: skip
 """What so many steps can't miss, or the lives are too poor to tell anything."""
 REFUSALS = (
@@ -498,7 +497,12 @@ class Money(RuleBasedStateMachine):
 
     @act(when=lambda self: self.tasks, chance=CHANCE)
     def buyer_cancels(self, chance: Random) -> None:
-        buyer, task = chance.choice(self.tasks)
+        waiting = self.w.sql(
+            "SELECT buyer_id, id FROM tasks WHERE buyer_id = ANY(%s) AND status = 'queued'"
+            " ORDER BY created_at, id",
+            self.buyers,
+        )
+        buyer, task = chance.choice([*waiting, *waiting, chance.choice(self.tasks)])
         replay = once(buyer, f"POST /api/task/{task}/cancel", self.key(), None)
         self.do(lambda: cancel_task(self.w.market, buyer, task, replay), again=True)
 
