@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from openclaw_jobs.market.release_earnings import release_earnings
-from openclaw_jobs.market.work_payouts import work_payouts
+from openclaw_jobs.market.work_payouts import take_due, work_payout, work_payouts
 from openclaw_jobs.payments.providers import Failed, Paid, Returned, Sent, Unknown
 from tests.market.steps import misfit, refused, sql
 from tests.payments.payout_steps import (
@@ -205,6 +205,30 @@ async def test_an_old_unknown_is_left_to_the_operator(node: Node, rail: Scripted
     misfit(await operator.post(f"{path}/mark-failed", {}), "reason")
     failed = await operator.ok("POST", f"{path}/mark-failed", {"reason": "PayPal never had it"})
     assert failed["payout_status"] == "failed"
+    assert await available(worker) == 1_000
+    await node.prove()
+
+
+async def test_nothing_is_settled_by_hand_while_it_may_be_sent(
+    node: Node, rail: ScriptedRail
+) -> None:
+    """Else a payout whose money went back could be on its way at that very moment."""
+    worker = await rich_worker(node)
+    payout = await withdraw(worker, 1_000)
+    await approve(node, payout)
+    rail.lost.add(f"{payout}-1")
+    rail.on_send.append(time_out)
+    await work(node)
+    assert await state(node, payout) == "unknown"
+    await make_due(node)
+    (taken,) = await take_due(node.market, {"paypal": rail})
+    operator, path = node.operator(), f"/api/admin/payouts/{payout}"
+    for act, body in (("mark-failed", {"reason": "x"}), ("mark-paid", {"reference": "x"})):
+        refused(await operator.post(f"{path}/{act}", body), 409, "wrong_state")
+    rail.on_send.append(time_out)
+    await work_payout(node.market, {"paypal": rail}, taken)
+    assert await state(node, payout) == "unknown"
+    await operator.ok("POST", f"{path}/mark-failed", {"reason": "PayPal never had it"})
     assert await available(worker) == 1_000
     await node.prove()
 

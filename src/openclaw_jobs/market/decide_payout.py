@@ -267,6 +267,13 @@ async def _mark(
             raise rules.wrong_state(
                 payout.status, "approved to be paid by hand, or of unknown outcome"
             )
+        if not by_hand and await store.is_taken(unit.conn, payout_id):
+            # It may be sent at this very moment, whatever the operator knows of the past.
+            raise Problem(
+                "wrong_state",
+                "The rail is being asked about this payout right now; try again in five minutes.",
+                payout_status=payout.status,
+            )
         if payout.status == "approved":
             payout = await start_attempt(unit, payout)
             await store.save_prepared(unit.conn, payout_id, payout.attempt, Prepared())

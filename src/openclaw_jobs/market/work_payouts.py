@@ -116,7 +116,7 @@ async def start(market: Market, payout_id: str) -> Attempt | None:
         if payout is None or payout.status != "approved":
             return None
         started = await start_attempt(unit, payout)
-        await store.save_payout(unit.conn, started, _HOLD_S)
+        await store.save_payout(unit.conn, started, _HOLD_S, in_hand=True)
         return await store.select_attempt(unit.conn, payout_id, started.attempt)
 
 

@@ -100,13 +100,28 @@ async def lock_payout(conn: Connection, payout_id: str) -> Payout | None:
     return None if row is None else _payout(row)
 
 
-async def save_payout(conn: Connection, payout: Payout, check_in_s: float = 0) -> None:
-    """Write what has become of a payout that is locked; it is due again after so many seconds."""
+async def is_taken(conn: Connection, payout_id: str) -> bool:
+    """Whether a process has a payout in hand, and may be about to send it."""
+    cursor = await conn.execute(
+        "SELECT taken_until > now() FROM payouts WHERE id = %s", (payout_id,)
+    )
+    row = await cursor.fetchone()
+    return row is not None and bool(row[0])
+
+
+async def save_payout(
+    conn: Connection, payout: Payout, check_in_s: float = 0, *, in_hand: bool = False
+) -> None:
+    """Write what has become of a payout that is locked; it is due again after so many seconds.
+
+    `in_hand`: the process that has taken it goes on with it.
+    """
     await conn.execute(
         """
         UPDATE payouts SET fee_cents = %s, provider = %s, status = %s, attempt = %s,
             approved_by = %s, approved_at = %s, error = %s, ended_at = %s,
-            next_check_at = now() + %s * interval '1 second'
+            next_check_at = now() + %s * interval '1 second',
+            taken_until = CASE WHEN %s THEN taken_until END
         WHERE id = %s
         """,
         (
@@ -119,6 +134,7 @@ async def save_payout(conn: Connection, payout: Payout, check_in_s: float = 0) -
             payout.error,
             payout.ended_at,
             check_in_s,
+            in_hand,
             payout.payout_id,
         ),
     )
@@ -128,7 +144,8 @@ async def delay_check(conn: Connection, payout_id: str, error: str, check_in_s: 
     """Try a payout that is still under way again later, and keep why."""
     await conn.execute(
         """
-        UPDATE payouts SET error = %s, next_check_at = now() + %s * interval '1 second'
+        UPDATE payouts SET error = %s, next_check_at = now() + %s * interval '1 second',
+            taken_until = NULL
         WHERE id = %s AND status IN ('approved', 'submitting', 'submitted', 'unknown')
         """,
         (error, check_in_s, payout_id),
@@ -164,14 +181,15 @@ async def take_due(
                 AND next_check_at <= now() AND provider = ANY(%s)
             ORDER BY next_check_at LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
         ), taken AS (
-            UPDATE payouts p SET next_check_at = now() + %s * interval '1 second'
+            UPDATE payouts p SET next_check_at = now() + %s * interval '1 second',
+                taken_until = now() + %s * interval '1 second'
             FROM due WHERE p.id = due.id RETURNING p.*
         )
         SELECT {_PAYOUT}, extract(epoch FROM now() - coalesce(a.created_at, now()))::float8,
             {_ATTEMPT}
         FROM taken p LEFT JOIN payout_attempts a ON a.payout_id = p.id AND a.attempt = p.attempt
         """,  # noqa: S608 - own columns
-        (list(providers), limit, hold_s),
+        (list(providers), limit, hold_s, hold_s),
     )
     return [
         DuePayout(

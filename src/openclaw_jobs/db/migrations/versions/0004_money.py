@@ -219,6 +219,7 @@ def _payouts() -> None:
             approved_at    timestamptz,
             error          text,
             next_check_at  timestamptz NOT NULL DEFAULT now(),
+            taken_until    timestamptz,
             created_at     timestamptz NOT NULL DEFAULT now(),
             ended_at       timestamptz,
             CONSTRAINT pending_is_unseen CHECK (status <> 'pending' OR
