@@ -101,7 +101,9 @@ async def test_sigterm_lets_running_tasks_finish(market: Marketplace, tmp_path: 
 async def test_what_does_not_finish_is_put_back(
     market: Marketplace, tmp_path: Path, grace: str, signals: int
 ) -> None:
-    command = WAITS.replace("sleep 0.02", 'touch alive; echo "$$" > pid; sleep 0.02')
+    # Moved into its place, so that whoever finds it finds it whole.
+    note = 'test -e pid || { echo "$$" > noted; mv noted pid; }'
+    command = WAITS.replace("sleep 0.02", f"touch alive; {note}; sleep 0.02")
     arguments = (*EXEC, command, "--grace", grace, "--token", "ocw_known", "--url", market.url)
     async with start(*arguments, folder=tmp_path) as child:
         task_id = await market.offer("one")
