@@ -81,14 +81,6 @@ async def select_page(
     return [TaskView(*row) for row in await cursor.fetchall()]
 
 
-async def owner_exists(conn: Connection, buyer_id: str, task_id: str) -> bool:
-    """Whether the task is this buyer's."""
-    cursor = await conn.execute(
-        "SELECT 1 FROM tasks WHERE id = %s AND buyer_id = %s", (task_id, buyer_id)
-    )
-    return await cursor.fetchone() is not None
-
-
 async def select_status(conn: Connection, buyer_id: str, task_id: str) -> str | None:
     """The status of a buyer's own task."""
     cursor = await conn.execute(
