@@ -19,7 +19,7 @@ ifeq ($(CI),true)
 STRICT := -p tests.plugins.no_skips
 endif
 
-.PHONY: help setup demo test soak lint types layers fmt serve bench pins clean
+.PHONY: help setup parts demo test soak lint types layers fmt serve bench pins clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,7 +41,12 @@ $(STAMP): pyproject.toml requirements/dev.txt src/openclaw_jobs/__init__.py
 demo: $(STAMP) ## watch the marketplace do its main job, start to end
 	$(BIN)/openclaw-jobs demo
 
+parts: ## install what tests need of the system: browser, Redis, PgBouncer, faketime (root, apt)
+	@ops/install-test-parts.sh
+
+# Without a part of the system its tests are skipped, which the script says and CI does not accept.
 test: $(STAMP) ## run every test (a real PostgreSQL is started for them)
+	@ops/install-test-parts.sh || true
 	$(BIN)/python -m pytest -n $(JOBS) $(STRICT) $(PYTEST_ARGS)
 
 soak: $(STAMP) ## live many random lives of all money together (STEPS=50000)
