@@ -11,7 +11,25 @@ from typing import Literal
 import uuid_utils
 from typeid import TypeID
 
-IdPrefix = Literal["task", "wrk", "byr", "usr", "key", "pay", "dep", "txn", "req", "aud"]
+IdPrefix = Literal[
+    "task",
+    "wrk",
+    "byr",
+    "usr",
+    "key",
+    "pay",
+    "dep",
+    "txn",
+    "req",
+    "aud",
+    "chk",  # a check
+    "gold",  # a gold task
+    "sus",  # a suspension
+    "ses",  # a session
+    "cnv",  # a conversation
+    "turn",  # a turn of one
+    "shr",  # a shared result
+]
 
 _ID = re.compile(r"([a-z]{3,4})_[0-7][0-9a-hjkmnp-tv-z]{25}", re.ASCII)
 
