@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -50,7 +50,7 @@ from openclaw_jobs.background import (
     repeat,
 )
 from openclaw_jobs.db import Database
-from openclaw_jobs.db.revision import head_revision, is_current
+from openclaw_jobs.db.revision import current_revision, head_revision, is_ahead, is_current
 from openclaw_jobs.dispatch import Matcher
 from openclaw_jobs.economy import ConfigCache
 from openclaw_jobs.economy import service as economy
@@ -69,6 +69,9 @@ from openclaw_jobs.settings import IDEMPOTENCY_RETENTION_HOURS, Settings
 
 __all__ = [
     "Parts",
+if TYPE_CHECKING:
+    from openclaw_jobs.db.migrate import Half
+
     "Runtime",
     "compose",
     "create_app",
@@ -199,18 +202,25 @@ def compose(runtime: Runtime) -> Parts:
     )
 
 
-async def prepare_database(settings: Settings, dsn: str) -> str:
+async def prepare_database(settings: Settings, dsn: str, half: "Half" = "all") -> str:
     """Migrate and seed the database; returns its revision. Safe to run from several processes.
 
     Raises:
         psycopg.OperationalError: It cannot be reached.
+    Args:
+        settings: The environment.
+        dsn: Where the database is; past a proxy that pools transactions, `database_direct_url`.
+        half: What of the missing revisions to apply; see `db.migrate.migrate`.
+
         sqlalchemy.exc.DBAPIError: A revision failed.
+        DatabaseSetupError: It is newer than this version, or `half` is not enough.
     """
-    if not await asyncio.to_thread(is_current, dsn):
+    direct = settings.database_direct_url or dsn
+    if not await asyncio.to_thread(lambda: is_current(direct) or is_ahead(direct)):
         # Loaded only where there is something to do: it takes as long as all the rest.
         from openclaw_jobs.db.migrate import migrate  # noqa: PLC0415
 
-        await asyncio.to_thread(migrate, dsn)
+        await asyncio.to_thread(partial(migrate, direct, half=half))
     database = await _open_database(settings, dsn, single_use=True)
     try:
         async with database.transaction() as conn:
@@ -219,7 +229,7 @@ async def prepare_database(settings: Settings, dsn: str) -> str:
         await database.close()
     if seeded:
         _log.info("configuration_seeded", keys=seeded)
-    return head_revision()
+    return await asyncio.to_thread(current_revision, direct) or head_revision()
 
 
 @contextlib.asynccontextmanager

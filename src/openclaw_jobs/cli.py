@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from openclaw_jobs import __version__, cli_ledger
+from openclaw_jobs import __version__, cli_ledger, cli_schema
 from openclaw_jobs.client import cli as client_cli
 from openclaw_jobs.demo import cli as demo_cli
 from openclaw_jobs.simulate import cli as simulate_cli
@@ -134,18 +134,6 @@ def background(data_dir: DataDir = _DATA_DIR) -> None:
         await run_background(settings, dsn)
 
     _stay(settings, data_dir, half)
-
-
-@app.command()
-def migrate(*, data_dir: DataDir = _DATA_DIR, json: Json = False) -> None:
-    """Bring the database's schema up to date, and seed a new one's configuration."""
-    settings = _settings()
-    _log_to_stderr(settings)
-    with _database(settings, data_dir) as dsn:
-        from openclaw_jobs.app import prepare_database
-
-        revision = _run(prepare_database(settings, dsn))
-    _print({"revision": revision}, f"The database is at revision {revision}.", as_json=json)
 
 
 @buyer_app.command("create")
@@ -268,7 +256,7 @@ def _stay(
     try:
         with _database(settings, data_dir) as dsn:
             if migrated:
-                _check_schema(settings, dsn)
+                cli_schema.check_schema(settings, dsn, _run)
             _run(body(dsn))
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
@@ -289,7 +277,7 @@ def _with_market(data_dir: Path, body: Callable[["Market"], Awaitable[T]]) -> T:
             return await body(market)
 
     with _database(settings, data_dir) as dsn:
-        _check_schema(settings, dsn)
+        cli_schema.check_schema(settings, dsn, _run)
         return _run(once(dsn))
 
 
@@ -303,28 +291,6 @@ def _database(settings: "Settings", data_dir: Path) -> Iterator[str]:
 
     with EmbeddedServer.start(data_dir) as server:
         yield server.dsn()
-
-
-def _check_schema(settings: "Settings", dsn: str) -> None:
-    """Migrate an embedded database; somebody else's must have been migrated on purpose.
-
-    Raises:
-        DatabaseSetupError: `migrate` has to be run first.
-    """
-    from openclaw_jobs.db import DatabaseSetupError
-    from openclaw_jobs.db.revision import current_revision, head_revision
-
-    found, needed = current_revision(dsn), head_revision()
-    if found == needed:
-        return
-    if settings.database_url is not None:
-        has = f"has revision {found}" if found else "has not been set up"
-        raise DatabaseSetupError(
-            f"The database {has} and this version needs {needed}: run `openclaw-jobs migrate`"
-        )
-    from openclaw_jobs.app import prepare_database
-
-    _run(prepare_database(settings, dsn))
 
 
 def _run(body: Coroutine[Any, Any, T]) -> T:
@@ -393,6 +359,13 @@ def _print_config(entry: Any) -> None:  # noqa: ANN401 - economy's ConfigEntry
     Console().print(table)
 
 
+def _settings_of_a_command() -> "Settings":
+    settings = _settings()
+    _log_to_stderr(settings)
+    return settings
+
+
+cli_schema.register(app, _settings_of_a_command, _database, _run)
 cli_ledger.register(ledger_app, _with_market)
 simulate_cli.register(app, _with_market)
 

@@ -4,6 +4,7 @@ import contextlib
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final, Literal, TypeAlias
 
 import psycopg
 from alembic import command
@@ -12,16 +13,31 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from openclaw_jobs.db.dsn import libpq_dsn
-from openclaw_jobs.db.revision import MIGRATIONS, head_revision
+from openclaw_jobs.db.errors import DatabaseSetupError
+from openclaw_jobs.db.revision import (
+    MIGRATIONS,
+    Revision,
+    additive_target,
+    current_revision,
+    floor_of,
+    missing_after,
+    revisions,
+)
 
-__all__ = ["migrate"]
+__all__ = ["HALVES", "Half", "migrate"]
+
+Half: TypeAlias = Literal["pre", "post", "all"]
+HALVES: Final[tuple[Half, ...]] = ("pre", "post", "all")
+"""What of the missing revisions to apply; see `migrate`."""
 
 # Any number that nothing else in the database locks; this spells "openclaw".
 _LOCK_KEY = int.from_bytes(b"openclaw", "big", signed=True)
 
+_LOCK_PATIENCE_MS = 4_000
 
-def migrate(dsn: str, *, migrations: Path = MIGRATIONS) -> str:
-    """Upgrade the database to the newest revision and return that revision.
+
+def migrate(dsn: str, *, half: Half = "all", migrations: Path = MIGRATIONS) -> str:
+    """Upgrade the database and return the revision that it has then.
 
     Processes that do so at the same time wait for each other (an advisory lock of the session, so
     `dsn` must lead to PostgreSQL itself, not to a transaction-pooling proxy). All revisions that
@@ -29,11 +45,16 @@ def migrate(dsn: str, *, migrations: Path = MIGRATIONS) -> str:
 
     Args:
         dsn: A login that may create tables and roles; a URL or a libpq string.
+        half: `pre` applies what may be applied while the release before is still running, and
+            no more; `post` and `all` apply everything, when no process of it is left or, for
+            `all`, none at all is running.
         migrations: The Alembic environment; tests bring their own.
 
     Raises:
-        sqlalchemy.exc.DBAPIError: The database cannot be reached, or a revision failed; then
-            nothing has changed.
+        DatabaseSetupError: `pre` is not enough for this version of the code, or the database is
+            newer than it. Nothing has changed.
+        sqlalchemy.exc.DBAPIError: The database cannot be reached, a revision failed, or `pre`
+            waited four seconds for a table that others use; nothing has changed.
     """
     config = _config(migrations)
     with _connect(dsn) as connection:
@@ -43,10 +64,40 @@ def migrate(dsn: str, *, migrations: Path = MIGRATIONS) -> str:
         connection.execute(text("SET idle_in_transaction_session_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK_KEY})
         connection.commit()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        if half == "pre":
+            # A table that is waited for keeps everybody else waiting who comes after us.
+            connection.execute(text(f"SET lock_timeout = {_LOCK_PATIENCE_MS}"))
+            connection.commit()
+        known = revisions(migrations)
+        target = _target(current_revision(dsn), known, half)
+        if target is not None:
+            config.attributes["connection"] = connection
+            config.attributes["floor"] = floor_of(target, known)
+            command.upgrade(config, target)
         # The lock goes with the connection.
-    return head_revision(migrations)
+    return current_revision(dsn) or known[-1].number
+
+
+def _target(found: str | None, known: list[Revision], half: Half) -> str | None:
+    """The revision to go to; None when there is nothing to do."""
+    if found is not None and found > known[-1].number:
+        raise DatabaseSetupError(
+            f"The database has revision {found}, newer than this version's {known[-1].number}: "
+            "run the newer version's `openclaw-jobs migrate`"
+        )
+    missing = missing_after(found, known)
+    if half != "pre":
+        return missing[-1].number if missing else None
+    target = additive_target(found, known)
+    left = missing_after(target or found, known)
+    blocked = next((revision for revision in left if revision.stage != "post"), None)
+    if blocked is None:
+        return target
+    raise DatabaseSetupError(
+        f"Revision {left[0].number} cannot be applied while an older version is running, and this "
+        f"version needs {blocked.number}: stop every process and run `openclaw-jobs migrate`"
+        + (", or roll out the release between first" if left[0].stage == "post" else "")
+    )
 
 
 def _config(migrations: Path) -> Config:

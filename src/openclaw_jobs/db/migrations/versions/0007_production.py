@@ -6,16 +6,25 @@ revision = "0007"
 down_revision = "0006"
 branch_labels = None
 depends_on = None
+stage = "pre"
 
 
 def upgrade() -> None:
-    """Mark texts that were erased."""
+    """Mark texts that were erased, and tell which code may run on this schema."""
     op.execute("""
         ALTER TABLE task_inputs
             DROP CONSTRAINT one_form,
             ADD COLUMN erased_at timestamptz,
             ADD CONSTRAINT one_form CHECK (
                 num_nonnulls(prompt, messages) = CASE WHEN erased_at IS NULL THEN 1 ELSE 0 END);
+    """)
+    op.execute("""
+        -- The oldest code, by its newest revision, that may still run here (db/revision.py).
+        CREATE TABLE schema_floor (
+            only_one  boolean PRIMARY KEY DEFAULT true CHECK (only_one),
+            revision  text COLLATE "C" NOT NULL
+        );
+        REVOKE INSERT, UPDATE, DELETE ON schema_floor FROM openclaw_app;
     """)
 
 
