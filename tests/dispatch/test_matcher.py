@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 from openclaw_jobs.dispatch import Claim, ClaimRequest, Matcher, Seeker, matcher
 from openclaw_jobs.dispatch.models import Assignment, ClaimResult, Suspended
@@ -52,11 +53,12 @@ class Queue:
     async def claim(self, request: ClaimRequest) -> ClaimResult:
         self.requests.append(request)
         self.begun.set()
-        result = ClaimResult([], [], [], dict.fromkeys(request.lanes), more=False)
+        result = ClaimResult([], [], [], dict.fromkeys(request.lanes), more=False, empty=False)
         if self.error is not None:
             raise self.error
         for seeker in [s for c in request.classes for s in c.seekers()]:
             self._serve(seeker, result)
+        result = replace(result, empty=not self.tasks)
         if self.held_back is not None:
             await self.held_back.wait()
         return result
@@ -364,8 +366,9 @@ async def test_a_failed_round_is_told_to_who_came_and_keeps_who_is_parked() -> N
         queue.error = psycopg.OperationalError("the server is gone")
         # One that has room again was parked before, too.
         made.unblock(frozenset({"full"}))
-        with pytest.raises(psycopg.OperationalError):
-            await made.next(identity("new"), 1, FOREVER)
+        for wait_seconds in (0, FOREVER):
+            with pytest.raises(psycopg.OperationalError):
+                await made.next(identity("new"), 1, wait_seconds)
         assert not parked.done()
         assert not full.done()
         queue.error = None

@@ -26,6 +26,7 @@ MAX_PARKED_POLLS: Final = 1000
 _MAX_BATCHES: Final = 100
 _TICK_SECONDS: Final = 1.0
 _LINGER_SECONDS: Final = 0.003
+_PATIENT_SECONDS: Final = 1.0
 
 
 class Matcher:
@@ -33,6 +34,11 @@ class Matcher:
 
     A round starts when a poll arrives, when tasks were queued (`wake`), and at a jittered tick
     of about a second, which finds what no wake-up told of. An idle tick is one statement.
+
+    While the queue is known to be empty, a poll that waits for a while parks without a look: what
+    is queued from then on wakes it. Known it is from the statement that found nothing queued until
+    the next wake-up is acted upon; every task queued after that statement has one of its own,
+    which comes after its commit, so after the round began that sent the statement.
 
     Args:
         claim: Matches and claims in a transaction of its own (`market.claim_tasks`).
@@ -60,6 +66,7 @@ class Matcher:
         self._crowd = 0
         self._woken: set[str] = set()
         self._woken_all = False
+        self._known_empty = False
         self._tick_due = False
         self._cursors: dict[Lane, tuple[int, str]] = {}
         self._event = asyncio.Event()
@@ -123,6 +130,8 @@ class Matcher:
 
         If the caller is cancelled, what had been claimed for it goes back to the queue. A worker
         that has as many polls parked as it could hold tasks has nothing to wait for with more.
+        Who waits less than about a tick always looks: it might be gone before it is told of a
+        task that another process has just queued.
 
         Raises:
             Problem: `suspended`.
@@ -131,8 +140,15 @@ class Matcher:
             return []
         answer: asyncio.Future[list[Claim]] = asyncio.get_running_loop().create_future()
         waiter = self._waiters.park(worker, want, answer)
-        self._arrived.append(waiter)
-        self._event.set()
+        waiter.patient = wait_seconds >= _PATIENT_SECONDS
+        if self._may_skip(waiter):
+            waiter.looked_for = True
+            if self._woken or self._woken_all:
+                # Told when nobody waited.
+                self._event.set()
+        else:
+            self._arrived.append(waiter)
+            self._event.set()
         try:
             await asyncio.wait((answer,), timeout=wait_seconds)
             # The time is up; but the first look is owed to everybody, and a round that runs
@@ -148,6 +164,10 @@ class Matcher:
         finally:
             self._waiters.remove(waiter)
             self._blocked.discard(waiter)
+
+    def _may_skip(self, waiter: Waiter) -> bool:
+        """Whether the queue need not be looked into for this poll, woken lanes apart."""
+        return waiter.patient and self._known_empty
 
     async def _next_round_end(self) -> None:
         if self._round_end is None:
@@ -201,11 +221,15 @@ class Matcher:
         if self._round_end is None:
             self._round_end = asyncio.get_running_loop().create_future()
         arrived, self._arrived = self._arrived, []
-        self._crowd = len(arrived)
+        self._crowd = sum(not self._may_skip(waiter) for waiter in arrived)
         try:
             if len(self._waiters):
                 await self._look(arrived, tick=tick)
+            elif tick:
+                # Nobody to look for; but what no wake-up told of must not stay unknown for longer.
+                self._known_empty = False
         except Exception as error:  # noqa: BLE001 - a poll's answer, or looked for again by a tick
+            self._known_empty = False
             _log.warning("matching_failed", error=type(error).__name__)
             for waiter in arrived:
                 if not waiter.looked_for:
@@ -217,15 +241,21 @@ class Matcher:
             self._round_end = None
 
     async def _look(self, arrived: Sequence[Waiter], *, tick: bool) -> None:
+        looking = [waiter for waiter in arrived if not self._may_skip(waiter)]
         woken, self._woken = frozenset(self._woken), set()
         everywhere, self._woken_all = self._woken_all, False
+        if woken or everywhere:
+            # Unless this round finds it so again: there may be nobody here to look there.
+            self._known_empty = False
         if tick:
             for waiter in self._blocked:
                 waiter.blocked = False
             self._blocked.clear()
-            everywhere = everywhere or await self._any_queued()
+            any_queued = await self._any_queued()
+            self._known_empty = not any_queued
+            everywhere = everywhere or any_queued
         lanes = set(self._waiters.lanes(None if everywhere else woken))
-        for waiter in arrived:
+        for waiter in looking:
             lanes.update(waiter.worker.preferences.categories or (None,))
         await self._serve_lanes(dict.fromkeys(lanes))
         behind = {lane: self._cursors[lane] for lane in lanes & self._cursors.keys()}
@@ -244,6 +274,7 @@ class Matcher:
                     classes=self._waiters.classes(),
                 )
             )
+            self._known_empty = result.empty
             self._answer(result)
             if not result.more:
                 self._remember(lanes, result)

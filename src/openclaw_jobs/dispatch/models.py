@@ -129,6 +129,8 @@ class ClaimResult(msgspec.Struct, frozen=True):
         blocked: Seekers that are at one of their own limits.
         lanes: Where each lane was read up to; None: it was read to its end.
         more: Whether another round may find more tasks for those that are left.
+        empty: No task at all was left in the queue, whoever may have it. One that is queued
+            later is told of after this round began.
     """
 
     assignments: list[Assignment]
@@ -136,6 +138,7 @@ class ClaimResult(msgspec.Struct, frozen=True):
     blocked: list[Seeker]
     lanes: dict[Lane, tuple[int, str] | None]
     more: bool
+    empty: bool
 
 
 class Lease(msgspec.Struct, frozen=True):

@@ -19,10 +19,20 @@ class Waiter:
         arrival: Its place among all that have come to this process.
         blocked: It is at one of its worker's own limits; looked for again at the next tick.
         hung_up: Its caller has gone.
-        looked_for: At least one round has looked for it.
+        looked_for: At least one round has looked for it, or need not.
+        patient: It waits long enough to be told of whatever is queued from now on.
     """
 
-    __slots__ = ("answer", "arrival", "blocked", "hung_up", "looked_for", "want", "worker")
+    __slots__ = (
+        "answer",
+        "arrival",
+        "blocked",
+        "hung_up",
+        "looked_for",
+        "patient",
+        "want",
+        "worker",
+    )
 
     def __init__(
         self, worker: WorkerIdentity, want: int, arrival: int, answer: asyncio.Future[list[Claim]]
@@ -35,6 +45,7 @@ class Waiter:
         self.blocked = False
         self.hung_up = False
         self.looked_for = False
+        self.patient = False
 
     @property
     def gone(self) -> bool:

@@ -62,6 +62,7 @@ class _Round:
         self._facts: dict[str, Facts] = {}
         self._room: dict[str, int] = {}
         self._places: dict[Lane, tuple[int, str] | None] = dict(request.lanes)
+        self._left = True
 
     async def run(self) -> ClaimResult:
         pool: dict[str, Candidate] = {}
@@ -77,6 +78,8 @@ class _Round:
                 break
         served = [pair for pair in pairs if not pair[1].gone]
         assignments = await self._write(served)
+        if not pool:
+            self._left = await store.any_queued(self._unit.conn)
         suspended, blocked = self._kept_out()
         return ClaimResult(
             assignments=assignments,
@@ -85,6 +88,7 @@ class _Round:
             lanes={lane: self._places[lane] for lane in self._request.lanes}
             | {lane: None for lane in self._request.lanes if lane not in open_lanes},
             more=len(pairs) >= self._request.limit,
+            empty=not self._left,
         )
 
     async def _read(self, lanes: Sequence[Lane], limit: int) -> tuple[list[Candidate], list[Lane]]:
@@ -155,9 +159,8 @@ class _Round:
             token = new_token("lease")
             by_task[candidate.task_id] = (candidate, seeker, token, earning)
             rows.append((candidate.task_id, worker_id, hash_token(token), rates[tier], earning))
-        written = {
-            row[0]: row for row in await store.write_claims(self._unit.conn, rows, lease_seconds)
-        }
+        claimed, self._left = await store.write_claims(self._unit.conn, rows, lease_seconds)
+        written = {row[0]: row for row in claimed}
         assignments: list[Assignment] = []
         # In the queue's order, which a worker that gets several may trust.
         for task_id, (candidate, seeker, token, earning) in by_task.items():

@@ -92,9 +92,12 @@ async def select_by_category(
     return [_candidate(row) for row in await cursor.fetchall()]
 
 
+_ANY_QUEUED = "SELECT EXISTS (SELECT FROM tasks WHERE status = 'queued')"
+
+
 async def any_queued(conn: Connection) -> bool:
-    """Whether any task waits at all."""
-    cursor = await conn.execute("SELECT EXISTS (SELECT FROM tasks WHERE status = 'queued')")
+    """Whether any task waits at all, be it locked, or such that nobody here may have it."""
+    cursor = await conn.execute(_ANY_QUEUED)
     row = await cursor.fetchone()
     return row is not None and bool(row[0])
 
@@ -139,8 +142,10 @@ async def write_claims(
     conn: Connection,
     claims: Sequence[tuple[str, str, bytes, int, int]],
     lease_seconds: int,
-) -> list[tuple[str, int, datetime, str, str | None, str | None]]:
+) -> tuple[list[tuple[str, int, datetime, str, str | None, str | None]], bool]:
     """Compare-and-set tasks from queued to claimed and write their leases, in one statement.
+
+    A second one, sent with it where the transaction is pipelined, sees what is left.
 
     Args:
         conn: A connection in a transaction.
@@ -149,9 +154,9 @@ async def write_claims(
 
     Returns:
         For each task that was still queued: its id, attempt, the lease's end, the buyer, and the
-        text as prompt or as messages.
+        text as prompt or as messages. And whether any task waits now, as `any_queued`.
     """
-    cursor = await conn.execute(
+    writing = await conn.execute(
         """
         WITH pick AS (
             SELECT * FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::int[], %s::bigint[])
@@ -181,4 +186,5 @@ async def write_claims(
             lease_seconds,
         ),
     )
-    return [(r[0], r[1], r[2], r[3], r[4], r[5]) for r in await cursor.fetchall()]
+    left = await any_queued(conn)
+    return [(r[0], r[1], r[2], r[3], r[4], r[5]) for r in await writing.fetchall()], left
