@@ -5,9 +5,8 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from limits.aio.storage import MemoryStorage
 
-from openclaw_jobs.api.limits import LimitStoreError, LocalWindows, RateLimiter
+from openclaw_jobs.api.limits import LocalWindows, RateLimiter
 from openclaw_jobs.economy import RateLimit
 from openclaw_jobs.kit.errors import Problem
 
@@ -161,66 +160,3 @@ async def test_counting_is_cheap_at_any_limit() -> None:
     each = (time.process_time() - started) / 20_000
     # Measured at 2 microseconds; the bound leaves room for a busy machine.
     assert each < 50e-6
-
-
-async def test_a_shared_store_is_shared() -> None:
-    store = MemoryStorage()
-    one, two = RateLimiter(store), RateLimiter(store)
-    assert await admitted(one, rule(2))
-    assert await admitted(two, rule(2))
-    assert not await admitted(one, rule(2))
-    assert not await admitted(two, rule(2))
-
-
-async def test_looking_and_counting_in_a_shared_store() -> None:
-    limiter = RateLimiter(MemoryStorage())
-    for _ in range(3):
-        await limiter.admit("work_next", rule(1), (KEY,), count=False)
-    await limiter.hit("work_next", rule(1), (KEY,))
-    with pytest.raises(Problem) as refused:
-        await limiter.admit("work_next", rule(1), (KEY,), count=False)
-    assert 1 <= int(refused.value.headers["Retry-After"]) <= 120
-
-
-class BrokenStorage(MemoryStorage):
-    """A store that is away until `works`."""
-
-    works = False
-    asked = 0
-
-    def __init__(self) -> None:
-        super().__init__(wrap_exceptions=True)
-
-    @property
-    def base_exceptions(self) -> type[Exception]:
-        return ConnectionError
-
-    async def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
-        self.asked += 1
-        if not self.works:
-            raise ConnectionError("away")
-        return await super().get_sliding_window(key, expiry)
-
-
-async def test_while_the_shared_store_is_away_this_process_counts_alone(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    clock, store = Time(), BrokenStorage()
-    limiter = RateLimiter(store, clock=clock)
-    assert await admitted(limiter, rule(1))
-    assert not await admitted(limiter, rule(1))
-    assert "counting in this process" in caplog.text
-    # It is not asked at every call while it is away.
-    assert store.asked == 1
-    store.works = True
-    clock.now += 6
-    assert await admitted(limiter, rule(1))
-    assert not await admitted(limiter, rule(1))
-
-
-@pytest.mark.parametrize("uri", ["nonsense://x", "redis://user:hunter2@host:6379", "no uri", ""])
-def test_a_store_that_cannot_be_used_is_told_without_its_password(uri: str) -> None:
-    with pytest.raises(LimitStoreError) as error:
-        RateLimiter.at(uri)
-    assert "RATE_LIMIT_STORAGE" in str(error.value)
-    assert "hunter2" not in str(error.value)

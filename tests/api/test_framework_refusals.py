@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from openclaw_jobs.api.limits import AddressBook, address_key
+from openclaw_jobs.api.addresses import AddressBook, address_key
 from openclaw_jobs.kit.tokens import hash_token
 from tests.api.framework import (
     ADMIN_TOKEN,

@@ -52,6 +52,7 @@ Query values: `wait: Annotated[int, QueryParameter(ge=0, le=60)] = 0`, or
 msgspec structs; annotate the return type, it is what `/api/openapi.json` shows.
 """
 
+from openclaw_jobs.api.addresses import AddressBook
 from openclaw_jobs.api.application import Application, build_application
 from openclaw_jobs.api.guards import (
     Authenticator,
@@ -60,7 +61,7 @@ from openclaw_jobs.api.guards import (
     OperatorIdentity,
     route_options,
 )
-from openclaw_jobs.api.limits import AddressBook, RateLimiter
+from openclaw_jobs.api.limits import RateLimiter
 from openclaw_jobs.api.openapi import problem_responses
 from openclaw_jobs.api.request import ApiRequest
 

@@ -7,12 +7,13 @@ authentications (429), authentication (401, 403), the rate limit (429), the form
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
-from openclaw_jobs.api.limits import AddressBook, RateLimiter, WindowRule, address_key
+from openclaw_jobs.api.addresses import AddressBook, address_key
+from openclaw_jobs.api.limits import RateLimiter, WindowRule
 from openclaw_jobs.api.replay import parse_key
 from openclaw_jobs.api.visit import Visit, visit_of
 from openclaw_jobs.economy import Config
@@ -57,6 +58,7 @@ _OPTION: Final = "door"
 _MAX_TOKEN_CHARS: Final = 512
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _BEARER: Final = b"bearer "
+_IDENTIFYING: Final = (b"authorization", b"x-forwarded-for", b"x-real-ip", b"cf-connecting-ip")
 _CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="openclaw"'}
 
 
@@ -188,7 +190,7 @@ class FrontDoor:
         Raises:
             Problem: It is refused; the module says in which order for what.
         """
-        headers = dict(scope["headers"])
+        headers = _headers(scope["headers"])
         visit = visit_of(scope)
         self._check_length(headers, options)
         client = scope.get("client")
@@ -284,6 +286,22 @@ def too_large(limit: int) -> Problem:
 def body_hash(body: bytes) -> bytes:
     """What tells two bodies apart under one idempotency key."""
     return hashlib.sha256(body).digest()
+
+
+def _headers(raw: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Headers by name. Of those that decide who calls, none is believed that is there twice.
+
+    Several lines of `X-Forwarded-For` are one list; of any other header the last counts.
+    """
+    headers = dict(raw)
+    if len(headers) == len(raw):
+        return headers
+    for name in _IDENTIFYING:
+        values = [value for key, value in raw if key == name]
+        if len(values) > 1:
+            # Emptied, not left out: it still tells that a proxy passed the call on.
+            headers[name] = b",".join(values) if name == b"x-forwarded-for" else b""
+    return headers
 
 
 def _serves(auth: Auth, caller: object) -> bool:
