@@ -30,22 +30,21 @@ from openclaw_jobs.api import (
     worker,
 )
 from openclaw_jobs.api import credits as credit_routes
-from openclaw_jobs.api.addresses import AddressBook
 from openclaw_jobs.api.application import Application, build_application
 from openclaw_jobs.api.authentication import DatabaseAuthenticator
 from openclaw_jobs.api.deposits import deposit_routes
 from openclaw_jobs.api.guards import Authenticator, FrontDoor
 from openclaw_jobs.api.health import health_router
-from openclaw_jobs.api.limits import RateLimiter
+from openclaw_jobs.api.limits import AddressBook, RateLimiter
 from openclaw_jobs.api.operator_money import operator_money_routes
 from openclaw_jobs.api.server import serve_http
 from openclaw_jobs.api.services import Services, attach, open_services
-from openclaw_jobs.api.shared_limits import open_limiter
 from openclaw_jobs.api.stats import stats_routes
 from openclaw_jobs.api.streams import streams_router
 from openclaw_jobs.background import (
     deposit_jobs,
     market_jobs,
+    networks_job,
     node_job,
     payout_jobs,
     reconcile_job,
@@ -63,17 +62,18 @@ from openclaw_jobs.kit.clock import Clock, SystemClock
 from openclaw_jobs.market.claim_tasks import any_queued, claim_tasks, give_back
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.decide_payout import Providers
+from openclaw_jobs.market.note_networks import Networks
 from openclaw_jobs.market.report_node import forget_node
 from openclaw_jobs.outside import make_mailer, open_payout_rails, open_stripe_desk
 from openclaw_jobs.payments.deposits import DepositDesk
 from openclaw_jobs.payments.reconciliation.setup import reconciled_rails
 from openclaw_jobs.settings import IDEMPOTENCY_RETENTION_HOURS, Settings
 
-__all__ = [
-    "Parts",
 if TYPE_CHECKING:
     from openclaw_jobs.db.migrate import Half
 
+__all__ = [
+    "Parts",
     "Runtime",
     "compose",
     "create_app",
@@ -173,6 +173,7 @@ def compose(runtime: Runtime) -> Parts:
         await repeat(node_job(market, matcher, runtime.node_id), market.rng, stop)
         await forget_node(market, runtime.node_id)
 
+    networks = Networks(market)
     jobs = market_jobs(
         market,
         replays_for=timedelta(hours=IDEMPOTENCY_RETENTION_HOURS),
@@ -189,6 +190,7 @@ def compose(runtime: Runtime) -> Parts:
             matcher,
             providers=runtime.providers,
             can_mail=runtime.mailer is not None,
+            networks=networks,
         ),
         route_handlers=[
             health_router(market.db),
@@ -199,7 +201,7 @@ def compose(runtime: Runtime) -> Parts:
             *stats_routes(market, runtime.desk, runtime.settings.coverage_alert_percent),
         ],
         drain=drain,
-        web_loops=[match, report],
+        web_loops=[match, report, partial(repeat, networks_job(networks), market.rng)],
         loops=[partial(repeat, job, market.rng) for job in jobs],
     )
 
@@ -207,15 +209,15 @@ def compose(runtime: Runtime) -> Parts:
 async def prepare_database(settings: Settings, dsn: str, half: "Half" = "all") -> str:
     """Migrate and seed the database; returns its revision. Safe to run from several processes.
 
-    Raises:
-        psycopg.OperationalError: It cannot be reached.
     Args:
         settings: The environment.
         dsn: Where the database is; past a proxy that pools transactions, `database_direct_url`.
         half: What of the missing revisions to apply; see `db.migrate.migrate`.
 
-        sqlalchemy.exc.DBAPIError: A revision failed.
+    Raises:
         DatabaseSetupError: It is newer than this version, or `half` is not enough.
+        psycopg.OperationalError: It cannot be reached.
+        sqlalchemy.exc.DBAPIError: A revision failed.
     """
     direct = settings.database_direct_url or dsn
     if not await asyncio.to_thread(lambda: is_current(direct) or is_ahead(direct)):
@@ -302,25 +304,16 @@ def create_app(runtime: Runtime, parts: Parts) -> Application:
         LimitStoreError: `RATE_LIMIT_STORAGE` names no usable store.
     """
     settings = runtime.settings
-    limiter = open_limiter(settings.rate_limit_storage)
     door = FrontDoor(
         config=runtime.market.configuration,
         authenticator=parts.authenticator,
-        limiter=limiter,
+        limiter=RateLimiter.at(settings.rate_limit_storage),
         addresses=AddressBook(settings.trusted_proxies),
         admin_token=settings.admin_token,
     )
-    app = build_application(door, parts.route_handlers, lifespan=[partial(_closing, limiter)])
+    app = build_application(door, parts.route_handlers)
     attach(app, parts.services)
     return app
-
-
-@contextlib.asynccontextmanager
-async def _closing(limiter: RateLimiter, _app: object) -> AsyncIterator[None]:
-    try:
-        yield
-    finally:
-        await limiter.close()
 
 
 async def run_web(
