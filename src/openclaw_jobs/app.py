@@ -30,15 +30,17 @@ from openclaw_jobs.api import (
     worker,
 )
 from openclaw_jobs.api import credits as credit_routes
+from openclaw_jobs.api.addresses import AddressBook
 from openclaw_jobs.api.application import Application, build_application
 from openclaw_jobs.api.authentication import DatabaseAuthenticator
 from openclaw_jobs.api.deposits import deposit_routes
 from openclaw_jobs.api.guards import Authenticator, FrontDoor
 from openclaw_jobs.api.health import health_router
-from openclaw_jobs.api.limits import AddressBook, RateLimiter
+from openclaw_jobs.api.limits import RateLimiter
 from openclaw_jobs.api.operator_money import operator_money_routes
 from openclaw_jobs.api.server import serve_http
 from openclaw_jobs.api.services import Services, attach, open_services
+from openclaw_jobs.api.shared_limits import open_limiter
 from openclaw_jobs.api.stats import stats_routes
 from openclaw_jobs.api.streams import streams_router
 from openclaw_jobs.background import (
@@ -304,16 +306,25 @@ def create_app(runtime: Runtime, parts: Parts) -> Application:
         LimitStoreError: `RATE_LIMIT_STORAGE` names no usable store.
     """
     settings = runtime.settings
+    limiter = open_limiter(settings.rate_limit_storage)
     door = FrontDoor(
         config=runtime.market.configuration,
         authenticator=parts.authenticator,
-        limiter=RateLimiter.at(settings.rate_limit_storage),
+        limiter=limiter,
         addresses=AddressBook(settings.trusted_proxies),
         admin_token=settings.admin_token,
     )
-    app = build_application(door, parts.route_handlers)
+    app = build_application(door, parts.route_handlers, lifespan=[partial(_closing, limiter)])
     attach(app, parts.services)
     return app
+
+
+@contextlib.asynccontextmanager
+async def _closing(limiter: RateLimiter, _app: object) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        await limiter.close()
 
 
 async def run_web(

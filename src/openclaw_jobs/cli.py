@@ -314,7 +314,7 @@ def _explain(error: Exception) -> str | None:
 def _explain_server(error: Exception) -> str | None:
     import psycopg
 
-    from openclaw_jobs.api.limits import LimitStoreError
+    from openclaw_jobs.api.shared_limits import LimitStoreError
     from openclaw_jobs.db import DatabaseSetupError
     from openclaw_jobs.db.embedded import EmbeddedServerError
     from openclaw_jobs.economy import StoredConfigError
