@@ -11,6 +11,7 @@ from openclaw_jobs.dispatch import Matcher
 from openclaw_jobs.kit.batching import Coalescer
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.decide_payout import Providers
+from openclaw_jobs.market.note_networks import Networks
 from openclaw_jobs.market.post_task import Post, PostedTask, post_tasks
 from openclaw_jobs.market.submit_work import Answer, Submission, submit_work
 from openclaw_jobs.market.unit import refuse_once
@@ -36,6 +37,7 @@ class Services:
         posts: Where orders of tasks share a transaction.
         providers: Who pays workers, as far as this server is set up for it.
         can_mail: Whether letters leave this server.
+        networks: Notes from where workers call.
     """
 
     market: Market
@@ -44,10 +46,11 @@ class Services:
     posts: Coalescer[Post, PostedTask]
     providers: Providers
     can_mail: bool
+    networks: Networks
 
 
 def open_services(
-    market: Market, matcher: Matcher, *, providers: Providers, can_mail: bool
+    market: Market, matcher: Matcher, *, providers: Providers, can_mail: bool, networks: Networks
 ) -> Services:
     """Put the parts together."""
     return Services(
@@ -55,6 +58,7 @@ def open_services(
         matcher=matcher,
         providers=providers,
         can_mail=can_mail,
+        networks=networks,
         submissions=Coalescer(
             partial(_submit, market),
             max_batch=_MAX_GROUP,

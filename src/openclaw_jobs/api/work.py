@@ -14,6 +14,7 @@ from openclaw_jobs.api.openapi import problem_responses
 from openclaw_jobs.api.problems import ClientGone
 from openclaw_jobs.api.request import ApiRequest
 from openclaw_jobs.api.services import Services, services_of
+from openclaw_jobs.api.visit import visit_of
 from openclaw_jobs.db import is_unavailable
 from openclaw_jobs.dispatch import Claim
 from openclaw_jobs.kit.errors import FieldError, Problem
@@ -45,6 +46,7 @@ async def next_work(
     With `max` the answer is a list, and when it is empty it says why.
     """
     services = services_of(request)
+    services.networks.note(request.worker.worker_id, visit_of(request.scope).address)
     claims: list[Claim] = []
     try:
         _refuse_suspended(request)

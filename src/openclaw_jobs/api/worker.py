@@ -13,6 +13,7 @@ from openclaw_jobs.api.guards import route_options
 from openclaw_jobs.api.openapi import problem_responses
 from openclaw_jobs.api.request import ApiRequest
 from openclaw_jobs.api.services import services_of
+from openclaw_jobs.api.visit import visit_of
 from openclaw_jobs.kit.errors import invalid
 from openclaw_jobs.kit.ids import is_id
 from openclaw_jobs.market.open_accounts import connect_worker, rotate_token
@@ -46,6 +47,7 @@ async def connect(request: ApiRequest, data: JSONBody[schemas.ConnectBody]) -> s
         model=data.model,
         capabilities=data.capabilities,
         preferences=data.preferences,
+        address=visit_of(request.scope).address,
         replay=request.replay(_connected, status=201),
     )
     return _connected((profile, token))

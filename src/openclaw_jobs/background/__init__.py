@@ -4,6 +4,7 @@ from openclaw_jobs.background.loops import Periodic, repeat
 from openclaw_jobs.background.schedule import (
     deposit_jobs,
     market_jobs,
+    networks_job,
     node_job,
     payout_jobs,
     reconcile_job,
@@ -13,6 +14,7 @@ __all__ = [
     "Periodic",
     "deposit_jobs",
     "market_jobs",
+    "networks_job",
     "node_job",
     "payout_jobs",
     "reconcile_job",

@@ -10,6 +10,7 @@ from openclaw_jobs.identity.mail.smtp import Mailer
 from openclaw_jobs.market.clean_up import clean_up
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.decide_payout import Providers
+from openclaw_jobs.market.note_networks import Networks
 from openclaw_jobs.market.open_deposit import end_unborn_deposits
 from openclaw_jobs.market.post_fees import post_fees
 from openclaw_jobs.market.reconcile import reconcile_daily
@@ -78,3 +79,8 @@ def node_job(market: Market, matcher: Matcher, node_id: str) -> Periodic:
         await report_node(market, node_id, matcher.parked_workers())
 
     return Periodic("report-node", 2.0, report)
+
+
+def networks_job(networks: Networks) -> Periodic:
+    """What each web process does for itself: write down from where its workers call."""
+    return Periodic("note-networks", 60.0, networks.write, wake=networks.pending)

@@ -16,8 +16,9 @@ from openclaw_jobs.market.unit import Replay, Unit, run
 from openclaw_jobs.market.worker_account import WorkerAccount, read_account
 from openclaw_jobs.payments.payouts.models import PayoutMethod
 from openclaw_jobs.payments.payouts.rules import is_paypal_address, is_solana_address, masked
-from openclaw_jobs.workers import Contact
+from openclaw_jobs.workers import Contact, store_marks
 from openclaw_jobs.workers import store_contact as store
+from openclaw_jobs.workers.marks import mark_of
 
 _NO_MAIL_RETRY_S: Final = "3600"
 _REFUSALS: Final = {
@@ -83,6 +84,8 @@ async def verify_email(
         if checked.result != "right" or checked.email is None:
             return _wrong_code(checked)
         await store.set_proven_email(unit.conn, worker_id, checked.email)
+        mark = mark_of("email", checked.email)
+        await store_marks.replace_mark(unit.conn, worker_id, "email", mark)
         if contact.email_verified and contact.email not in {None, checked.email}:
             await _tell_old_address(unit, contact, checked.email)
         return await read_account(market, unit.conn, worker_id)
@@ -146,6 +149,10 @@ async def bind_payout(
         if (contact.payout_method, contact.payout_address) != (method, address):
             first = contact.payout_method is None
             await store.set_payout(unit.conn, worker_id, method, address, None if first else delay)
+            # Two wallets whose addresses differ by case alone are nobody's, so that one form of the
+            # address does for both methods.
+            mark = mark_of("payout", address)
+            await store_marks.replace_mark(unit.conn, worker_id, "payout", mark)
             if not first:
                 await _tell_change(unit, contact, method, address, delay)
         return await read_account(market, unit.conn, worker_id)

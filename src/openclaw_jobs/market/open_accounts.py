@@ -10,8 +10,9 @@ from openclaw_jobs.kit.errors import invalid, not_found
 from openclaw_jobs.ledger import BUYER_ACCOUNTS, WORKER_ACCOUNTS, Transfer
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.unit import Replay, Unit, begin, run
-from openclaw_jobs.workers import Preferences, Profile
+from openclaw_jobs.workers import Preferences, Profile, store_marks
 from openclaw_jobs.workers import service as workers
+from openclaw_jobs.workers.marks import mark_of, network_of
 
 
 async def sign_up(market: Market, email: str) -> tuple[str, NewApiKey]:
@@ -98,8 +99,13 @@ async def connect_worker(
     capabilities: Sequence[str],
     preferences: Preferences,
     replay: Replay[tuple[Profile, str]] | None,
+    address: str | None = None,
 ) -> tuple[Profile, str]:
-    """Register a worker; returns its profile and the token that is shown this once."""
+    """Register a worker; returns its profile and the token that is shown this once.
+
+    `address` is the one that it called from: workers of one network share no check.
+    """
+    network = None if address is None else network_of(address)
 
     async def effect(unit: Unit) -> tuple[Profile, str]:
         profile, token = await workers.register(
@@ -111,6 +117,9 @@ async def connect_worker(
             now=unit.now,
         )
         await ledger.open_accounts(unit.conn, profile.worker_id, WORKER_ACCOUNTS)
+        if network is not None:
+            seen = [(profile.worker_id, mark_of("network", network))]
+            await store_marks.add_networks(unit.conn, seen)
         return profile, token
 
     return await run(market, effect, replay)

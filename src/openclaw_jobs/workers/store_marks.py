@@ -1,0 +1,66 @@
+"""SQL of what may show that two workers are one person's."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from openclaw_jobs.db import Connection
+from openclaw_jobs.db.arrays import bytes_array, text_array
+from openclaw_jobs.workers.marks import MarkKind
+
+
+async def replace_mark(conn: Connection, worker_id: str, kind: MarkKind, mark: bytes) -> None:
+    """Give a worker a mark of which it has only one."""
+    await conn.execute(
+        "DELETE FROM worker_marks WHERE worker_id = %s AND kind = %s AND mark <> %s",
+        (worker_id, kind, mark),
+    )
+    await conn.execute(
+        """
+        INSERT INTO worker_marks (worker_id, kind, mark) VALUES (%s, %s, %s)
+        ON CONFLICT (worker_id, kind, mark) DO UPDATE SET seen_at = now()
+        """,
+        (worker_id, kind, mark),
+    )
+
+
+async def add_networks(conn: Connection, seen: Sequence[tuple[str, bytes]]) -> None:
+    """Note from which networks workers called; `seen` are distinct and sorted."""
+    await conn.execute(
+        """
+        INSERT INTO worker_marks (worker_id, kind, mark)
+        SELECT worker_id, 'network', mark
+        FROM unnest(%s::text[], %s::bytea[]) AS seen (worker_id, mark)
+        ON CONFLICT (worker_id, kind, mark) DO UPDATE SET seen_at = now()
+        """,
+        (text_array([worker_id for worker_id, _ in seen]), bytes_array([m for _, m in seen])),
+    )
+
+
+async def forget_networks(conn: Connection, after: timedelta, limit: int) -> int:
+    """Forget networks that a worker has not called from for so long; returns how many."""
+    cursor = await conn.execute(
+        """
+        DELETE FROM worker_marks WHERE (worker_id, kind, mark) IN (
+            SELECT worker_id, kind, mark FROM worker_marks
+            WHERE kind = 'network' AND seen_at < now() - %s LIMIT %s)
+        """,
+        (after, limit),
+    )
+    return cursor.rowcount
+
+
+async def are_kin(
+    conn: Connection, first_worker_id: str, second_worker_id: str, *, by_network: bool
+) -> bool:
+    """Whether two workers share a mark, or are one."""
+    cursor = await conn.execute(
+        """
+        SELECT %(first)s = %(second)s OR EXISTS (
+            SELECT FROM worker_marks a JOIN worker_marks b ON b.mark = a.mark
+            WHERE a.worker_id = %(first)s AND b.worker_id = %(second)s
+                AND (%(network)s OR a.kind <> 'network'))
+        """,
+        {"first": first_worker_id, "second": second_worker_id, "network": by_network},
+    )
+    row = await cursor.fetchone()
+    return row is not None and bool(row[0])
