@@ -1,7 +1,7 @@
 """The composition root: opens everything in order, puts the doors on it, and serves.
 
 `open_market` is enough for a command that does one thing; `open_runtime` adds what only a
-process that stays needs. `compose` is the one place that knows every door and every loop.
+process that stays needs. What doors and loops there are is said by `composition.py`.
 """
 
 import asyncio
@@ -10,66 +10,30 @@ import random
 import secrets
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from openclaw_jobs.api import (
-    account,
-    contacts,
-    operator,
-    operator_parties,
-    payout_decisions,
-    payouts,
-    tasks,
-    work,
-    worker,
-)
-from openclaw_jobs.api import credits as credit_routes
 from openclaw_jobs.api.addresses import AddressBook
 from openclaw_jobs.api.application import Application, build_application
-from openclaw_jobs.api.authentication import DatabaseAuthenticator
-from openclaw_jobs.api.deposits import deposit_routes
-from openclaw_jobs.api.guards import Authenticator, FrontDoor
-from openclaw_jobs.api.health import health_router
+from openclaw_jobs.api.guards import FrontDoor
 from openclaw_jobs.api.limits import RateLimiter
-from openclaw_jobs.api.operator_money import operator_money_routes
 from openclaw_jobs.api.server import serve_http
-from openclaw_jobs.api.services import Services, attach, open_services
+from openclaw_jobs.api.services import attach
 from openclaw_jobs.api.shared_limits import open_limiter
-from openclaw_jobs.api.stats import stats_routes
-from openclaw_jobs.api.streams import streams_router
-from openclaw_jobs.background import (
-    deposit_jobs,
-    market_jobs,
-    networks_job,
-    node_job,
-    payout_jobs,
-    reconcile_job,
-    repeat,
-)
+from openclaw_jobs.composition import Loop, Parts, Runtime, compose
 from openclaw_jobs.db import Database
 from openclaw_jobs.db.revision import current_revision, head_revision, is_ahead, is_current
-from openclaw_jobs.dispatch import Matcher
 from openclaw_jobs.economy import ConfigCache
 from openclaw_jobs.economy import service as economy
 from openclaw_jobs.events import Bus, Notifier
-from openclaw_jobs.identity.mail.smtp import Mailer
 from openclaw_jobs.kit import failpoints
 from openclaw_jobs.kit.clock import Clock, SystemClock
-from openclaw_jobs.market.claim_tasks import any_queued, claim_tasks, give_back
 from openclaw_jobs.market.context import Market
-from openclaw_jobs.market.decide_payout import Providers
-from openclaw_jobs.market.note_networks import Networks
-from openclaw_jobs.market.report_node import forget_node
 from openclaw_jobs.outside import make_mailer, open_payout_rails, open_stripe_desk
-from openclaw_jobs.payments.deposits import DepositDesk
-from openclaw_jobs.payments.reconciliation.setup import reconciled_rails
-from openclaw_jobs.settings import IDEMPOTENCY_RETENTION_HOURS, Settings
+from openclaw_jobs.settings import Settings
 
 if TYPE_CHECKING:
     from openclaw_jobs.db.migrate import Half
@@ -89,123 +53,6 @@ __all__ = [
 _log = structlog.get_logger(__name__)
 
 _STARTUP_WAIT_S: Final = 30.0
-_DOORS: Final = (
-    tasks,
-    account,
-    credit_routes,
-    work,
-    worker,
-    contacts,
-    payouts,
-    operator,
-    operator_parties,
-    payout_decisions,
-)
-
-Loop = Callable[[asyncio.Event], Awaitable[None]]
-"""A periodic job: runs until the event is set, then ends what it has begun and returns."""
-
-
-@dataclass(frozen=True)
-class Runtime:
-    """The parts of a process that stays.
-
-    Attributes:
-        settings: Its environment.
-        market: What the use cases work with.
-        desk: Where deposits are taken.
-        providers: Who pays workers, as far as the environment says how.
-        mailer: Who takes letters; None where `SMTP_URL` is not set.
-        node_id: What this process is called among the running ones.
-        draining: Set when the process is about to stop.
-    """
-
-    settings: Settings
-    market: Market
-    desk: DepositDesk
-    providers: Providers
-    mailer: Mailer | None
-    node_id: str
-    draining: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What the doors and loops of a runtime are.
-
-    Attributes:
-        authenticator: Who a token belongs to.
-        route_handlers: All routes.
-        services: What the handlers work with.
-        drain: Lets parked requests go, before the server stops to listen.
-        web_loops: What runs in a `web` process beside the server.
-        loops: The periodic jobs of a `background` process.
-    """
-
-    authenticator: Authenticator
-    route_handlers: Sequence[Any]
-    services: Services
-    drain: Callable[[], Awaitable[None]]
-    web_loops: Sequence[Loop]
-    loops: Sequence[Loop]
-
-
-def compose(runtime: Runtime) -> Parts:
-    """Every door and every loop of this marketplace."""
-    market = runtime.market
-    matcher = Matcher(
-        claim=partial(claim_tasks, market),
-        give_back=partial(give_back, market),
-        any_queued=partial(any_queued, market),
-        rng=market.rng,
-    )
-    market.bus.on_queue(matcher.wake)
-
-    async def drain() -> None:
-        runtime.draining.set()
-        await matcher.stop()
-        market.bus.close()
-
-    async def match(stop: asyncio.Event) -> None:
-        matcher.start()
-        await stop.wait()
-        await matcher.stop()
-
-    async def report(stop: asyncio.Event) -> None:
-        await repeat(node_job(market, matcher, runtime.node_id), market.rng, stop)
-        await forget_node(market, runtime.node_id)
-
-    networks = Networks(market)
-    jobs = market_jobs(
-        market,
-        replays_for=timedelta(hours=IDEMPOTENCY_RETENTION_HOURS),
-        events_for=timedelta(hours=runtime.settings.events_retention_hours),
-    )
-    jobs += deposit_jobs(market, runtime.desk)
-    jobs += payout_jobs(market, runtime.providers, runtime.mailer)
-    rails = reconciled_rails(runtime.desk.gateway, runtime.providers)
-    jobs.append(reconcile_job(market, rails))
-    return Parts(
-        authenticator=DatabaseAuthenticator(market),
-        services=open_services(
-            market,
-            matcher,
-            providers=runtime.providers,
-            can_mail=runtime.mailer is not None,
-            networks=networks,
-        ),
-        route_handlers=[
-            health_router(market.db),
-            streams_router(market.db, market.bus),
-            *(handler for door in _DOORS for handler in door.HANDLERS),
-            *deposit_routes(market, runtime.desk),
-            *operator_money_routes(market, rails),
-            *stats_routes(market, runtime.desk, runtime.settings.coverage_alert_percent),
-        ],
-        drain=drain,
-        web_loops=[match, report, partial(repeat, networks_job(networks), market.rng)],
-        loops=[partial(repeat, job, market.rng) for job in jobs],
-    )
 
 
 async def prepare_database(settings: Settings, dsn: str, half: "Half" = "all") -> str:
