@@ -52,7 +52,7 @@ async def test_a_wake_up_that_finds_nothing_left_leaves_it_known() -> None:
     """Another process was quicker."""
     queue = Queue()
     async with matching(queue) as made:
-        await park(made, "w")
+        _ = await park(made, "w")
         made.wake(frozenset({"general"}))
         await until(lambda: len(queue.requests) == 2)
         assert await looks(made, queue) == 0
@@ -62,7 +62,7 @@ async def test_a_wake_up_that_finds_nothing_left_leaves_it_known() -> None:
 async def test_who_does_not_wait_for_long_looks_all_the_same(wait_s: float) -> None:
     queue = Queue()
     async with matching(queue) as made:
-        await park(made, "w")
+        _ = await park(made, "w")
         queue.tasks += ["a", "b"]
         assert await given(asyncio.create_task(made.next(identity("v"), 1, wait_s))) == ["b"]
 
@@ -70,7 +70,7 @@ async def test_who_does_not_wait_for_long_looks_all_the_same(wait_s: float) -> N
 async def test_what_nobody_here_may_have_makes_the_next_look() -> None:
     queue = Queue()
     async with matching(queue) as made:
-        await park(made, "w")
+        _ = await park(made, "w")
         queue.unfit.append("for others")
         made.wake(frozenset({"general"}))
         await until(lambda: len(queue.requests) == 2)
@@ -82,7 +82,7 @@ async def test_what_nobody_here_may_have_makes_the_next_look() -> None:
 async def test_what_nobody_here_looks_for_makes_the_next_look() -> None:
     queue = Queue()
     async with matching(queue) as made:
-        await park(made, "w", ["coding"])
+        _ = await park(made, "w", ["coding"])
         made.wake(frozenset({"data"}))
         await until(lambda: not made._woken)
         assert len(queue.requests) == 1
@@ -94,7 +94,7 @@ async def test_what_nobody_here_looks_for_makes_the_next_look() -> None:
 async def test_a_wake_up_while_all_are_full_makes_the_next_look() -> None:
     queue = Queue(full={"w"})
     async with matching(queue) as made:
-        await park(made, "w")
+        _ = await park(made, "w")
         made.wake(frozenset({"general"}))
         await until(lambda: not made._woken)
         assert len(queue.requests) == 1
@@ -176,7 +176,7 @@ async def test_a_tick_finds_what_no_wake_up_told_of_and_makes_the_next_look() ->
 async def test_a_tick_that_finds_nothing_is_as_good_as_a_look() -> None:
     queue = Queue(unfit=["for others"])
     async with matching(queue) as made:
-        await park(made, "w")
+        _ = await park(made, "w")
         queue.unfit.clear()
         made._tick()
         await until(lambda: queue.asked_if_any == 1 and made._round_end is None)
