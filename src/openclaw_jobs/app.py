@@ -160,6 +160,7 @@ def create_app(runtime: Runtime, parts: Parts) -> Application:
         limiter=limiter,
         addresses=AddressBook(settings.trusted_proxies),
         admin_token=settings.admin_token,
+        metrics=runtime.market.metrics,
     )
     app = build_application(door, parts.route_handlers, lifespan=[partial(_closing, limiter)])
     attach(app, parts.services)

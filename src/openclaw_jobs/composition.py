@@ -27,11 +27,13 @@ from openclaw_jobs.api.authentication import DatabaseAuthenticator
 from openclaw_jobs.api.deposits import deposit_routes
 from openclaw_jobs.api.guards import Authenticator
 from openclaw_jobs.api.health import health_router
+from openclaw_jobs.api.metrics import metrics_router
 from openclaw_jobs.api.operator_money import operator_money_routes
 from openclaw_jobs.api.services import Services, open_services
 from openclaw_jobs.api.stats import stats_routes
 from openclaw_jobs.api.streams import streams_router
 from openclaw_jobs.background import (
+    Periodic,
     deposit_jobs,
     market_jobs,
     networks_job,
@@ -39,6 +41,7 @@ from openclaw_jobs.background import (
     payout_jobs,
     reconcile_job,
     repeat,
+    watch_lag,
 )
 from openclaw_jobs.dispatch import Matcher
 from openclaw_jobs.identity.mail.smtp import Mailer
@@ -46,6 +49,7 @@ from openclaw_jobs.market.claim_tasks import any_queued, claim_tasks, give_back
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.decide_payout import Providers
 from openclaw_jobs.market.note_networks import Networks
+from openclaw_jobs.market.read_metrics import MetricsReader
 from openclaw_jobs.market.report_node import forget_node
 from openclaw_jobs.payments.deposits import DepositDesk
 from openclaw_jobs.payments.reconciliation.setup import reconciled_rails
@@ -123,8 +127,12 @@ def compose(runtime: Runtime) -> Parts:
         give_back=partial(give_back, market),
         any_queued=partial(any_queued, market),
         rng=market.rng,
+        metrics=market.metrics,
     )
     market.bus.on_queue(matcher.wake)
+
+    def periodic(job: Periodic) -> Loop:
+        return partial(repeat, job, market.rng, metrics=market.metrics)
 
     async def drain() -> None:
         runtime.draining.set()
@@ -137,7 +145,7 @@ def compose(runtime: Runtime) -> Parts:
         await matcher.stop()
 
     async def report(stop: asyncio.Event) -> None:
-        await repeat(node_job(market, matcher, runtime.node_id), market.rng, stop)
+        await periodic(node_job(market, matcher, runtime.node_id))(stop)
         await forget_node(market, runtime.node_id)
 
     networks = Networks(market)
@@ -161,6 +169,7 @@ def compose(runtime: Runtime) -> Parts:
         ),
         route_handlers=[
             health_router(market.db),
+            metrics_router(market.metrics.registry, MetricsReader(market), market.db, matcher),
             streams_router(market.db, market.bus),
             *(handler for door in _DOORS for handler in door.HANDLERS),
             *deposit_routes(market, runtime.desk),
@@ -168,6 +177,11 @@ def compose(runtime: Runtime) -> Parts:
             *stats_routes(market, runtime.desk, runtime.settings.coverage_alert_percent),
         ],
         drain=drain,
-        web_loops=[match, report, partial(repeat, networks_job(networks), market.rng)],
-        loops=[partial(repeat, job, market.rng) for job in jobs],
+        web_loops=[
+            match,
+            report,
+            periodic(networks_job(networks)),
+            partial(watch_lag, market.metrics),
+        ],
+        loops=[periodic(job) for job in jobs],
     )

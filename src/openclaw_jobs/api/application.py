@@ -44,7 +44,9 @@ class Application(Litestar):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
         """Serve one ASGI connection."""
         if scope["type"] == "http":
-            await surround(super().__call__, self._access_log, scope, receive, send)
+            await surround(
+                super().__call__, self._access_log, self.door.metrics, scope, receive, send
+            )
         else:
             await super().__call__(scope, receive, send)
 

@@ -18,6 +18,7 @@ from openclaw_jobs.api.replay import parse_key
 from openclaw_jobs.api.visit import Visit, visit_of
 from openclaw_jobs.economy import Config
 from openclaw_jobs.kit.errors import Problem
+from openclaw_jobs.kit.metrics import Metrics
 from openclaw_jobs.kit.tokens import hash_token
 from openclaw_jobs.workers.models import WorkerIdentity
 
@@ -157,6 +158,7 @@ class FrontDoor:
         limiter: Counts calls.
         addresses: Tells whence a call comes.
         admin_token: The operator's token; None leaves the operator's routes closed.
+        metrics: Where refusals are counted, and all requests.
     """
 
     def __init__(
@@ -167,10 +169,12 @@ class FrontDoor:
         limiter: RateLimiter,
         addresses: AddressBook,
         admin_token: str | None,
+        metrics: Metrics | None = None,
     ) -> None:
         self.config = config
         self.limiter = limiter
         self.addresses = addresses
+        self.metrics = metrics or Metrics()
         self._authenticator = authenticator
         self._admin_hash = None if admin_token is None else hash_token(admin_token)
 
@@ -205,12 +209,19 @@ class FrontDoor:
         visit.rate_keys = keys
         if options.rate is not None:
             count = options.counted_by == "door"
-            await self.limiter.admit(options.rate, self.rule(options.rate), keys, count=count)
+            await self._admit(options.rate, keys, count=count)
         key = headers.get(b"idempotency-key")
         if key is not None and scope["method"] not in _SAFE:
             parsed = parse_key(key)
             if options.replay != "ignore":
                 visit.idempotency_key = parsed
+
+    async def _admit(self, name: str, keys: Sequence[bytes], *, count: bool) -> None:
+        try:
+            await self.limiter.admit(name, self.rule(name), keys, count=count)
+        except Problem:
+            self.metrics.rate_limited.labels(name).inc()
+            raise
 
     def _check_length(self, headers: Mapping[bytes, bytes], options: RouteOptions) -> None:
         announced = headers.get(b"content-length")
@@ -229,7 +240,7 @@ class FrontDoor:
     ) -> bytes:
         """Find the caller and check that it is of the kind the route serves; its token's hash."""
         failures = self.rule("auth_failures")
-        await self.limiter.admit("auth_failures", failures, (address,), count=False)
+        await self._admit("auth_failures", (address,), count=False)
         token = _bearer(headers)
         if token is None:
             raise self._unauthenticated(options, "Send Authorization: Bearer <token>.")

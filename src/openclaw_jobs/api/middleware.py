@@ -17,6 +17,7 @@ from openclaw_jobs.api.documents import PROBLEM_JSON, encode_problem
 from openclaw_jobs.api.visit import CLIENT_GONE, Visit
 from openclaw_jobs.kit.errors import Problem
 from openclaw_jobs.kit.ids import new_id
+from openclaw_jobs.kit.metrics import Metrics
 
 __all__ = ["access_log", "surround"]
 
@@ -25,6 +26,9 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Log = structlog.typing.FilteringBoundLogger
+
+UNMATCHED: Final = "unmatched"
+"""What stands for the route of a path that has none."""
 
 _CLIENT_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9_.-]{1,64}")
 _SERVER_ERROR: Final = 500
@@ -47,8 +51,10 @@ def access_log() -> Log:
     return log
 
 
-async def surround(app: App, log: Log, scope: Scope, receive: Receive, send: Send) -> None:
-    """Run one HTTP request of `app` with an id, security headers and an access log line."""
+async def surround(
+    app: App, log: Log, metrics: Metrics, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Run one HTTP request of `app` with an id, security headers, a log line and counters."""
     visit = Visit(_request_id(scope["headers"]))
     scope["openclaw.visit"] = visit
     id_header = (b"x-request-id", visit.request_id.encode())
@@ -82,7 +88,10 @@ async def surround(app: App, log: Log, scope: Scope, receive: Receive, send: Sen
             raise
         await _send_internal_error(send_on, visit)
     finally:
-        _log_visit(log, scope, visit)
+        seconds = time.perf_counter() - visit.started
+        route = scope.get("path_template") or UNMATCHED
+        metrics.request(scope["method"], route, visit.status, seconds)
+        _log_visit(log, scope, visit, seconds)
 
 
 def _request_id(headers: list[tuple[bytes, bytes]]) -> str:
@@ -121,13 +130,13 @@ def _facts(scope: Scope, visit: Visit) -> dict[str, Any]:
     return {
         "method": scope["method"],
         # The template: a raw path may hold anything.
-        "route": scope.get("path_template") or "unmatched",
+        "route": scope.get("path_template") or UNMATCHED,
         "request_id": visit.request_id,
         "caller": visit.caller_id,
     }
 
 
-def _log_visit(log: Log, scope: Scope, visit: Visit) -> None:
+def _log_visit(log: Log, scope: Scope, visit: Visit, seconds: float) -> None:
     status = visit.status
     route = scope.get("path_template") or ""
     write = log.info
@@ -137,5 +146,4 @@ def _log_visit(log: Log, scope: Scope, visit: Visit) -> None:
         write = log.debug
     elif status is not None and status >= _SERVER_ERROR:
         write = log.warning
-    duration_ms = round((time.perf_counter() - visit.started) * 1000, 2)
-    write("request", **_facts(scope, visit), status=status, duration_ms=duration_ms)
+    write("request", **_facts(scope, visit), status=status, duration_ms=round(seconds * 1000, 2))

@@ -1,5 +1,6 @@
 """The background door: what runs by the clock, without anybody asking."""
 
+from openclaw_jobs.background.lag import watch_lag
 from openclaw_jobs.background.loops import Periodic, repeat
 from openclaw_jobs.background.schedule import (
     deposit_jobs,
@@ -19,4 +20,5 @@ __all__ = [
     "payout_jobs",
     "reconcile_job",
     "repeat",
+    "watch_lag",
 ]

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -9,6 +10,7 @@ import msgspec
 import structlog
 
 from openclaw_jobs.db import is_unavailable
+from openclaw_jobs.kit.metrics import Metrics
 
 _log = structlog.get_logger(__name__)
 
@@ -32,14 +34,17 @@ class Periodic(msgspec.Struct, frozen=True):
     wake: asyncio.Event | None = None
 
 
-async def repeat(job: Periodic, rng: random.Random, stop: asyncio.Event) -> None:
+async def repeat(
+    job: Periodic, rng: random.Random, stop: asyncio.Event, metrics: Metrics | None = None
+) -> None:
     """Run a job again and again until `stop` is set; a run that is under way ends first.
 
     A failure is logged once, the job tried again after a growing pause, and logged again when it
-    works.
+    works. Runs are counted in `metrics`.
     """
     failures = 0
     while not stop.is_set():
+        started = time.monotonic()
         try:
             await job.run()
         except Exception as error:  # noqa: BLE001 - whatever it was, the job must go on
@@ -51,6 +56,9 @@ async def repeat(job: Periodic, rng: random.Random, stop: asyncio.Event) -> None
             if failures:
                 _log.info("job_recovered", job=job.name, failures=failures)
             failures = 0
+        if metrics is not None:
+            took = time.monotonic() - started
+            metrics.job(job.name, ok=not failures, seconds=took, at=time.time())
         pause = job.every_seconds * min(_MAX_PAUSE_FACTOR, 1 + failures)
         jittered = pause * rng.uniform(1 - _JITTER, 1 + _JITTER)
         # A job that fails is not woken: it would fail again at once.

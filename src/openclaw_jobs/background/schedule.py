@@ -13,6 +13,7 @@ from openclaw_jobs.market.decide_payout import Providers
 from openclaw_jobs.market.note_networks import Networks
 from openclaw_jobs.market.open_deposit import end_unborn_deposits
 from openclaw_jobs.market.post_fees import post_fees
+from openclaw_jobs.market.prove_regularly import prove_regularly
 from openclaw_jobs.market.reconcile import reconcile_daily
 from openclaw_jobs.market.recover_leases import recover
 from openclaw_jobs.market.release_earnings import release_earnings
@@ -35,6 +36,7 @@ def market_jobs(market: Market, *, replays_for: timedelta, events_for: timedelta
     return [
         Periodic("recover", 1.0, partial(recover, market)),
         Periodic("release-earnings", 10.0, partial(release_earnings, market)),
+        Periodic("prove-ledger", 60.0, partial(prove_regularly, market)),
         Periodic(
             "clean-up",
             60.0,

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Final
@@ -11,6 +12,7 @@ import structlog
 from openclaw_jobs.dispatch.models import Claim, ClaimRequest, ClaimResult, Lane, Seeker
 from openclaw_jobs.dispatch.waiters import Waiter, Waiters
 from openclaw_jobs.kit.errors import Problem
+from openclaw_jobs.kit.metrics import Metrics
 from openclaw_jobs.kit.timefmt import rfc3339_or_none
 from openclaw_jobs.workers import WorkerIdentity
 from openclaw_jobs.workers.rules import suspension_detail
@@ -45,6 +47,7 @@ class Matcher:
         give_back: Puts back tasks whose poll hung up before it could be answered.
         any_queued: Whether any task waits.
         rng: Spreads the ticks of many processes.
+        metrics: Where hand-outs are counted.
     """
 
     def __init__(
@@ -54,12 +57,14 @@ class Matcher:
         give_back: Callable[[Sequence[Claim]], Coroutine[None, None, None]],
         any_queued: Callable[[], Awaitable[bool]],
         rng: random.Random,
+        metrics: Metrics | None = None,
     ) -> None:
         """See the class."""
         self._claim = claim
         self._give_back = give_back
         self._any_queued = any_queued
         self._rng = rng
+        self._metrics = metrics or Metrics()
         self._waiters = Waiters()
         self._blocked: set[Waiter] = set()
         self._arrived: list[Waiter] = []
@@ -308,7 +313,10 @@ class Matcher:
             claims[id(assignment.seeker)].append(assignment.claim)
             seekers[id(assignment.seeker)] = assignment.seeker
         for key, seeker in seekers.items():
-            if not _waiter(seeker).resolve(claims[key]):
+            waiter = _waiter(seeker)
+            if waiter.resolve(claims[key]):
+                self._count(waiter, claims[key])
+            else:
                 self.return_claims(claims[key])
         for suspended in result.suspended:
             until = rfc3339_or_none(suspended.until)
@@ -319,6 +327,16 @@ class Matcher:
             waiter = _waiter(seeker)
             waiter.blocked = True
             self._blocked.add(waiter)
+
+    def _count(self, waiter: Waiter, claims: Sequence[Claim]) -> None:
+        now = time.monotonic()
+        for claim in claims:
+            if claim.queued_at is None:
+                continue
+            self._metrics.queue_wait.observe(now - claim.queued_at)
+            if waiter.parked_at <= claim.queued_at:
+                # The task waited for nobody: this is what we ourselves take.
+                self._metrics.wake_up.observe(now - claim.queued_at)
 
     def return_claims(self, claims: Sequence[Claim]) -> None:
         """Put tasks back soon whose caller went before it could be answered."""

@@ -92,7 +92,11 @@ class Facts(msgspec.Struct, frozen=True):
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """A task in a worker's hands; `messages` is JSON text if the task was posted as messages."""
+    """A task in a worker's hands; `messages` is JSON text if the task was posted as messages.
+
+    `queued_at` is when it was queued, by this process's monotonic clock; None if that was not its
+    first time.
+    """
 
     task_id: str
     worker_id: str
@@ -104,6 +108,7 @@ class Claim(msgspec.Struct, frozen=True):
     messages: str | None
     earning_cents: int
     attempt: int
+    queued_at: float | None = None
 
 
 class Assignment(msgspec.Struct, frozen=True):

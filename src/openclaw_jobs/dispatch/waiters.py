@@ -1,6 +1,7 @@
 """Polls that wait in this process for a task; they cost memory and nothing else."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -20,6 +21,7 @@ class Waiter:
         blocked: It is at one of its worker's own limits; looked for again at the next tick.
         hung_up: Its caller has gone.
         looked_for: At least one round has looked for it, or need not.
+        parked_at: Since when it waits, by the monotonic clock.
         patient: It waits long enough to be told of whatever is queued from now on.
     """
 
@@ -29,6 +31,7 @@ class Waiter:
         "blocked",
         "hung_up",
         "looked_for",
+        "parked_at",
         "patient",
         "want",
         "worker",
@@ -45,6 +48,7 @@ class Waiter:
         self.blocked = False
         self.hung_up = False
         self.looked_for = False
+        self.parked_at = time.monotonic()
         self.patient = False
 
     @property

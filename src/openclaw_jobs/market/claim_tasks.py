@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Final
 
 from openclaw_jobs.dispatch import rules
@@ -21,6 +21,7 @@ from openclaw_jobs.dispatch.store import claims as store
 from openclaw_jobs.dispatch.store import leases
 from openclaw_jobs.economy import Config, commission_bp
 from openclaw_jobs.economy import Tier as EconomyTier
+from openclaw_jobs.kit.metrics import bounded
 from openclaw_jobs.kit.tokens import hash_token, new_token
 from openclaw_jobs.ledger import commission_cents
 from openclaw_jobs.market.context import Market
@@ -48,7 +49,16 @@ async def claim_tasks(market: Market, request: ClaimRequest) -> ClaimResult:
     number of processes.
     """
     async with begin(market, pipelined=True) as unit:
-        return await _Round(market, unit, request).run()
+        result = await _Round(market, unit, request).run()
+    _count(market, result.assignments)
+    return result
+
+
+def _count(market: Market, assignments: Sequence[Assignment]) -> None:
+    """Count what was committed."""
+    known = market.config.pricing.base_cents
+    for assignment in assignments:
+        market.metrics.claims.labels(bounded(assignment.claim.category, known)).inc()
 
 
 class _Round:
@@ -166,7 +176,7 @@ class _Round:
         for task_id, (candidate, seeker, token, earning) in by_task.items():
             if task_id not in written:
                 continue
-            _, attempt, expires_at, buyer_id, prompt, messages = written[task_id]
+            _, attempt, expires_at, buyer_id, prompt, messages, posted_at = written[task_id]
             claim = Claim(
                 task_id=task_id,
                 worker_id=seeker.worker.worker_id,
@@ -178,10 +188,16 @@ class _Round:
                 messages=messages,
                 earning_cents=earning,
                 attempt=attempt,
+                queued_at=self._queued_at(posted_at) if attempt == 1 else None,
             )
             assignments.append(Assignment(seeker, claim))
             self._unit.tell(buyer_id, "task.claimed", task_id, status="claimed")
         return assignments
+
+    def _queued_at(self, posted_at: datetime) -> float:
+        """When that was, by this process's monotonic clock."""
+        waited = self._market.clock.now() - posted_at
+        return self._market.monotonic() - max(0.0, waited.total_seconds())
 
     def _kept_out(self) -> tuple[list[Suspended], list[Seeker]]:
         suspended: list[Suspended] = []
@@ -212,6 +228,7 @@ async def give_back(market: Market, claims: Sequence[Claim]) -> None:
         ):
             unit.tell(buyer_id, "task.queued", task_id, status="queued")
             unit.queue(category)
+    market.metrics.given_back.inc(len(claims))
 
 
 async def any_queued(market: Market) -> bool:

@@ -9,6 +9,7 @@ from openclaw_jobs.db import Database
 from openclaw_jobs.economy import Config, ConfigCache
 from openclaw_jobs.events import Bus
 from openclaw_jobs.kit.clock import Clock
+from openclaw_jobs.kit.metrics import Metrics
 
 _WEIGHT = 0.05
 
@@ -41,6 +42,7 @@ class Market:
         clock: The present time, where the database's does not decide.
         rng: Chance, injected so that a test can hold it still.
         durations: What this process has seen of how long tasks take.
+        metrics: What this process counts of itself.
     """
 
     db: Database
@@ -49,6 +51,7 @@ class Market:
     clock: Clock
     rng: random.Random
     durations: Durations = field(default_factory=Durations)
+    metrics: Metrics = field(default_factory=Metrics)
 
     @property
     def config(self) -> Config:

@@ -76,9 +76,19 @@ async def submit_work(market: Market, submissions: Sequence[Submission]) -> list
             raise
         _log.error("submit_batch_refused", error=type(error).__name__, size=len(submissions))
         return [(await submit_work(market, [submission]))[0] for submission in submissions]
+    _count(market, batch.completed)
     for lease in batch.completed:
         market.durations.observe(lease.category, (lease.now - lease.claimed_at).total_seconds())
     return answers
+
+
+def _count(market: Market, completed: Sequence[Lease]) -> None:
+    """Count what was settled, once it is committed."""
+    commission = sum(ledger.commission_cents(x.price_cents, x.rate_bp) for x in completed)
+    metrics = market.metrics
+    metrics.settled.inc(len(completed))
+    metrics.settled_cents.labels("platform").inc(commission)
+    metrics.settled_cents.labels("worker").inc(sum(x.price_cents for x in completed) - commission)
 
 
 class _Batch:

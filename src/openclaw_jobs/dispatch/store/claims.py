@@ -142,7 +142,7 @@ async def write_claims(
     conn: Connection,
     claims: Sequence[tuple[str, str, bytes, int, int]],
     lease_seconds: int,
-) -> tuple[list[tuple[str, int, datetime, str, str | None, str | None]], bool]:
+) -> tuple[list[tuple[str, int, datetime, str, str | None, str | None, datetime]], bool]:
     """Compare-and-set tasks from queued to claimed and write their leases, in one statement.
 
     A second one, sent with it where the transaction is pipelined, sees what is left.
@@ -153,8 +153,9 @@ async def write_claims(
         lease_seconds: How long each lease lasts.
 
     Returns:
-        For each task that was still queued: its id, attempt, the lease's end, the buyer, and the
-        text as prompt or as messages. And whether any task waits now, as `any_queued`.
+        For each task that was still queued: its id, attempt, the lease's end, the buyer, the
+        text as prompt or as messages, and when it was posted. And whether any task waits now, as
+        `any_queued`.
     """
     writing = await conn.execute(
         """
@@ -166,7 +167,7 @@ async def write_claims(
                 attempts = t.attempts + 1
             FROM pick p WHERE t.id = p.task_id COLLATE "C" AND t.status = 'queued'
             RETURNING t.id, t.attempts, t.buyer_id, p.worker_id, p.token_hash, p.rate_bp,
-                p.earning_cents
+                p.earning_cents, t.created_at
         ), leased AS (
             INSERT INTO leases (task_id, worker_id, attempt, token_hash, rate_bp, earning_cents,
                 expires_at)
@@ -174,7 +175,7 @@ async def write_claims(
                 now() + make_interval(secs => %s) FROM claimed
             RETURNING task_id, expires_at
         )
-        SELECT c.id, c.attempts, l.expires_at, c.buyer_id, i.prompt, i.messages
+        SELECT c.id, c.attempts, l.expires_at, c.buyer_id, i.prompt, i.messages, c.created_at
         FROM claimed c JOIN leased l ON l.task_id = c.id JOIN task_inputs i ON i.task_id = c.id
         """,
         (
@@ -187,4 +188,4 @@ async def write_claims(
         ),
     )
     left = await any_queued(conn)
-    return [(r[0], r[1], r[2], r[3], r[4], r[5]) for r in await writing.fetchall()], left
+    return [(r[0], r[1], r[2], r[3], r[4], r[5], r[6]) for r in await writing.fetchall()], left

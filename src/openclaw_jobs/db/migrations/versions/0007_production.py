@@ -10,7 +10,7 @@ stage = "pre"
 
 
 def upgrade() -> None:
-    """Mark texts that were erased, and tell which code may run on this schema."""
+    """Mark erased texts, tell which code may run on this schema, keep proofs and traces."""
     op.execute("""
         ALTER TABLE task_inputs
             DROP CONSTRAINT one_form,
@@ -25,6 +25,33 @@ def upgrade() -> None:
             revision  text COLLATE "C" NOT NULL
         );
         REVOKE INSERT, UPDATE, DELETE ON schema_floor FROM openclaw_app;
+    """)
+    _observability()
+
+
+def _observability() -> None:
+    op.execute("""
+        -- When the ledger was proved, so that every node can tell, and what was found.
+        CREATE TABLE ledger_proofs (
+            id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            proved_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+            took_s        double precision NOT NULL CHECK (took_s >= 0),
+            ok            boolean NOT NULL,
+            transactions  bigint NOT NULL,
+            violations    integer NOT NULL,
+            CONSTRAINT ok_without_violations CHECK (ok = (violations = 0))
+        );
+
+        -- Under which trace its buyer posted a task, with tracing on. A trace is kept with one
+        -- task only: were several of one trace shown to workers, one with a trace of its own
+        -- would stand out.
+        CREATE TABLE task_traces (
+            task_id     text COLLATE "C" PRIMARY KEY,
+            trace_id    bytea NOT NULL UNIQUE CHECK (length(trace_id) = 16),
+            span_id     bytea NOT NULL CHECK (length(span_id) = 8),
+            created_at  timestamptz NOT NULL DEFAULT now()
+        );
+        CREATE INDEX task_traces_age ON task_traces USING brin (created_at);
     """)
 
 
