@@ -244,7 +244,7 @@ class Database:
         if self._direct_dsn is None:
             raise DatabaseSetupError(
                 "LISTEN needs a session of its own, which a transaction-pooling proxy does not "
-                "give: set direct_dsn to an address of PostgreSQL itself"
+                "give: set DATABASE_DIRECT_URL to the address of PostgreSQL itself"
             )
         conn: Connection = await psycopg.AsyncConnection.connect(
             self._direct_dsn,
