@@ -207,7 +207,7 @@ async def test_behind_a_proxy_nothing_outlives_a_transaction(dsn: str) -> None:
         conn = await db._pool.getconn()
         assert await value(conn, "SELECT current_user = session_user") is True
         await db._pool.putconn(conn)
-        with pytest.raises(DatabaseSetupError, match="direct_dsn"):
+        with pytest.raises(DatabaseSetupError, match="DATABASE_DIRECT_URL"):
             await db.dedicated(purpose="listen").__aenter__()
 
 
