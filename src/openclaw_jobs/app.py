@@ -18,6 +18,7 @@ import structlog
 
 from openclaw_jobs.api.addresses import AddressBook
 from openclaw_jobs.api.application import Application, build_application
+from openclaw_jobs.api.connections import Connections, Waiting, most_connections
 from openclaw_jobs.api.guards import FrontDoor
 from openclaw_jobs.api.limits import RateLimiter
 from openclaw_jobs.api.server import serve_http
@@ -161,6 +162,7 @@ def create_app(runtime: Runtime, parts: Parts) -> Application:
         addresses=AddressBook(settings.trusted_proxies),
         admin_token=settings.admin_token,
         metrics=runtime.market.metrics,
+        waiting=Waiting(per_address=settings.max_connections_per_address),
     )
     app = build_application(door, parts.route_handlers, lifespan=[partial(_closing, limiter)])
     attach(app, parts.services)
@@ -195,6 +197,11 @@ async def run_web(
                 grace_s=settings.shutdown_grace_s,
                 before_stop=parts.drain,
                 on_ready=announce,
+                connections=Connections(
+                    per_address=settings.max_connections_per_address,
+                    total=most_connections(),
+                    exempt=settings.trusted_proxies,
+                ),
             )
 
 

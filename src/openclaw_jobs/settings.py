@@ -62,6 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         public_url: Where the site is reached from outside, without a trailing slash.
         stripe_prices: Stripe's price id for each pack that has one.
         trusted_proxies: Networks whose forwarding headers are believed.
+        max_connections_per_address: Also the most requests of one address that wait.
         coverage_alert_percent: Below this share of what is owed the operator is told.
         db_prepare: False for a PgBouncer in transaction mode.
         node_id: What this process is called on its events; None lets it make one.
@@ -93,6 +94,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     rate_limit_storage: str = "memory://"
     trusted_proxies: tuple[Network, ...] = ()
+    max_connections_per_address: int = 500
 
     db_pool_min_size: int = 4
     db_pool_max_size: int = 16
@@ -189,6 +191,9 @@ def _read(reader: "_Reader") -> dict[str, Any]:
         "coverage_alert_percent": reader.number("COVERAGE_ALERT_PERCENT", float, low=0, high=1000),
         "rate_limit_storage": reader.text("RATE_LIMIT_STORAGE"),
         "trusted_proxies": reader.networks("TRUSTED_PROXIES"),
+        "max_connections_per_address": reader.number(
+            "MAX_CONNECTIONS_PER_ADDRESS", int, low=1, high=1_000_000
+        ),
         "db_pool_min_size": minimum,
         "db_pool_max_size": maximum,
         "db_statement_timeout_s": reader.number(

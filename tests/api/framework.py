@@ -22,6 +22,7 @@ from openclaw_jobs.api import (
     build_application,
     route_options,
 )
+from openclaw_jobs.api.connections import Connections
 from openclaw_jobs.api.server import BoundedProtocol, configuration
 from openclaw_jobs.economy import DEFAULT_CONFIG, Config, RateLimit
 from openclaw_jobs.kit.idempotency import Replayed, StoredAnswer
@@ -233,7 +234,7 @@ def other_routes(seen: Harness) -> list[Any]:
 
 
 @contextlib.asynccontextmanager
-async def serving(app: Application) -> AsyncIterator[str]:
+async def serving(app: Application, connections: Connections | None = None) -> AsyncIterator[str]:
     """Serve `app` on a free port of the loopback for the length of the block.
 
     This is uvicorn's protocol as the server runs it, without the second that its own shutdown
@@ -244,7 +245,14 @@ async def serving(app: Application) -> AsyncIterator[str]:
     state = ServerState()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
-        lambda: BoundedProtocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0
+        lambda: BoundedProtocol(
+            config=config,
+            server_state=state,
+            app_state={},
+            connections=connections or Connections(),
+        ),
+        "127.0.0.1",
+        0,
     )
     host, port = server.sockets[0].getsockname()
     try:

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 import structlog
 
-from openclaw_jobs.api import server
+from openclaw_jobs.api import protocol
 from openclaw_jobs.api.middleware import access_log
 from openclaw_jobs.kit.errors import STATUS_BY_CODE
 from openclaw_jobs.logs import configure_logging
@@ -193,7 +193,7 @@ class TestProblems:
     async def test_a_head_that_is_late_ends_the_connection(
         self, harness: Harness, monkeypatch: pytest.MonkeyPatch, begun: bytes
     ) -> None:
-        monkeypatch.setattr(server, "_HEAD_TIMEOUT_S", 0.05)
+        monkeypatch.setattr(protocol, "_HEAD_TIMEOUT_S", 0.05)
         whole = b"GET /api/nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
         async with serving(harness.app) as url:
             reader, writer = await speak(url, begun)

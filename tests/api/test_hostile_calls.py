@@ -81,7 +81,10 @@ async def test_a_worker_parks_so_many_polls_and_no_more(
     calls = [await poll(node.address, w.token) for w in (worker, worker, other)]
     await until(lambda: node.services.matcher.parked == 3)
     async with asyncio.timeout(5):
-        assert (await worker.get("/api/work/next", wait=30)).status_code == 204
+        full = refused(await worker.get("/api/work/next", wait=30), 429, "rate_limited")
+    assert "polls" in full["detail"]
+    # Who does not wait takes no place.
+    assert (await worker.get("/api/work/next")).status_code == 204
     calls[0].cut()
     await until(lambda: node.services.matcher.parked == 2)
     calls.append(await poll(node.address, worker.token))

@@ -154,7 +154,7 @@ def _pages() -> list[Any]:
     @get(
         "/deposit/success",
         media_type=MediaType.HTML,
-        opt=route_options(auth="public"),
+        opt=route_options(auth="public", rate="api_read"),
         include_in_schema=False,
     )
     async def success() -> Response[str]:
@@ -167,7 +167,7 @@ def _pages() -> list[Any]:
     @get(
         "/deposit/cancel",
         media_type=MediaType.HTML,
-        opt=route_options(auth="public"),
+        opt=route_options(auth="public", rate="api_read"),
         include_in_schema=False,
     )
     async def cancel() -> Response[str]:

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, Protocol
 import msgspec
 
 from openclaw_jobs.api.addresses import AddressBook, address_key
+from openclaw_jobs.api.connections import Waiting
 from openclaw_jobs.api.limits import RateLimiter, WindowRule
 from openclaw_jobs.api.replay import parse_key
 from openclaw_jobs.api.visit import Visit, visit_of
@@ -51,6 +52,7 @@ RateName = Literal[
     "webhook",
     "sign_in",
     "email_code",
+    "health",
     "admin",
 ]
 Replay = Literal["store", "refuse", "ignore"]
@@ -158,6 +160,7 @@ class FrontDoor:
         limiter: Counts calls.
         addresses: Tells whence a call comes.
         admin_token: The operator's token; None leaves the operator's routes closed.
+        waiting: Counts requests that wait; by default without bounds by address.
         metrics: Where refusals are counted, and all requests.
     """
 
@@ -169,11 +172,13 @@ class FrontDoor:
         limiter: RateLimiter,
         addresses: AddressBook,
         admin_token: str | None,
+        waiting: Waiting | None = None,
         metrics: Metrics | None = None,
     ) -> None:
         self.config = config
         self.limiter = limiter
         self.addresses = addresses
+        self.waiting = waiting or Waiting()
         self.metrics = metrics or Metrics()
         self._authenticator = authenticator
         self._admin_hash = None if admin_token is None else hash_token(admin_token)

@@ -79,7 +79,7 @@ def health_router(database: PingedDatabase) -> Router:
 
     @get(
         "/api/health",
-        opt=route_options(auth="public"),
+        opt=route_options(auth="public", rate="health"),
         operation_id="getHealth",
         summary="Whether this process can serve",
         tags=["Operations"],

@@ -14,6 +14,7 @@ from litestar.types import ControllerRouterHandler
 
 from openclaw_jobs import __version__
 from openclaw_jobs.api.documents import PROBLEM_JSON
+from openclaw_jobs.api.guards import route_options
 from openclaw_jobs.kit.errors import STATUS_BY_CODE, FieldError
 
 __all__ = ["ProblemDocument", "openapi_config", "problem_responses"]
@@ -91,7 +92,12 @@ def openapi_config() -> OpenAPIConfig:
             "A marketplace where people hand tasks to other people's AI agents and pay only for "
             "good results. Money is an integer of US cents; times are RFC 3339 in UTC."
         ),
-        openapi_router=_SchemaRouter(_PATH, route_handlers=[], include_in_schema=False),
+        openapi_router=_SchemaRouter(
+            _PATH,
+            route_handlers=[],
+            include_in_schema=False,
+            opt=route_options(auth="public", rate="api_read"),
+        ),
         render_plugins=[_JsonDocument(path="/openapi.json")],
         use_handler_docstrings=True,
         components=Components(

@@ -1,8 +1,8 @@
 """The request as handlers see it: strictly decoded, bounded, and knowing who calls."""
 
 import asyncio
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -10,7 +10,13 @@ from litestar import Request
 from litestar.datastructures import State
 from litestar.handlers import BaseRouteHandler
 
-from openclaw_jobs.api.documents import printable
+from openclaw_jobs.api.decoding import (
+    ANYTHING,
+    check_encoding,
+    check_media_type,
+    decode_strictly,
+    is_empty_object,
+)
 from openclaw_jobs.api.guards import (
     BuyerIdentity,
     FrontDoor,
@@ -23,12 +29,12 @@ from openclaw_jobs.api.guards import (
 from openclaw_jobs.api.problems import ClientGone
 from openclaw_jobs.api.replay import replayable, route_name
 from openclaw_jobs.api.visit import Visit, visit_of
-from openclaw_jobs.kit.errors import FieldError, Problem
+from openclaw_jobs.kit.errors import Problem
 from openclaw_jobs.kit.idempotency import ReplayKey
 from openclaw_jobs.market.unit import Replay
 from openclaw_jobs.workers.models import WorkerIdentity
 
-__all__ = ["ApiRequest", "decode_strictly", "until_hung_up"]
+__all__ = ["ApiRequest", "until_hung_up"]
 
 T = TypeVar("T")
 
@@ -129,12 +135,37 @@ class ApiRequest(Request[Any, Any, State]):
             self.replay_key, self.request_id, render, status=status, headers=headers or {}
         )
 
-    async def count(self) -> None:
-        """Count this call in its route's rate limit (for `counted_by="handler"`)."""
+    async def count(self, *, held_s: float = 0.0) -> None:
+        """Count this call in its route's rate limit (for `counted_by="handler"`).
+
+        Args:
+            held_s: How many seconds it waited. Where that is as long as calls within the limit
+                are apart it is counted for the token alone: any number of clients behind one
+                address may wait.
+        """
         rate = _plan(self).options.rate
-        if rate is not None:
-            door = _door(self)
-            await door.limiter.hit(rate, door.rule(rate), self.visit.rate_keys)
+        if rate is None:
+            return
+        door = _door(self)
+        rule, keys = door.rule(rate), self.visit.rate_keys
+        if held_s * rule.limit >= rule.per_seconds:
+            keys = keys[1:]
+        await door.limiter.hit(rate, rule, keys)
+
+    @contextmanager
+    def held(self, kind: str, most: int) -> Iterator[None]:
+        """Count this request among those that wait, for its caller and for its address.
+
+        Args:
+            kind: What is counted for the caller, such as `streams`.
+            most: The most of this kind that one caller may have.
+
+        Raises:
+            Problem: 429 `rate_limited`.
+        """
+        visit, waiting = self.visit, _door(self).waiting
+        with waiting.of(kind, visit.caller_id or visit.address, most), waiting.at(visit.address):
+            yield
 
     async def until_hung_up(self) -> None:
         """Return when the client has gone away. For whoever parks the request.
@@ -155,10 +186,11 @@ class ApiRequest(Request[Any, Any, State]):
         if isinstance(state.body, bytes):
             return state.body
         plan = _plan(self)
+        check_encoding(self.scope["headers"])
         body = await _read(self.receive, _door(self).body_limit(plan.options))
         if plan.decoder is not None:
             if body:
-                _check_media_type(self)
+                check_media_type(self.scope["headers"])
             elif plan.accepts_none:
                 body = b"{}"
             else:
@@ -178,7 +210,7 @@ class ApiRequest(Request[Any, Any, State]):
         decoder = _plan(self).decoder
         body = await self.body()
         try:
-            return decode_strictly(decoder or _ANYTHING, body)
+            return decode_strictly(decoder or ANYTHING, body)
         except Problem as problem:
             await self._remember(problem)
             raise
@@ -194,7 +226,7 @@ class ApiRequest(Request[Any, Any, State]):
             return
         body = await self.body()
         if body and body.strip() != b"{}":
-            if _is_empty_object(body):
+            if is_empty_object(body):
                 return
             problem = Problem("validation_failed", "This call takes no body, or {}.")
             await self._remember(problem)
@@ -208,116 +240,12 @@ class ApiRequest(Request[Any, Any, State]):
             await application.refuse_once(replay, problem)
 
 
-_ANYTHING: Final = msgspec.json.Decoder(Any)
-
-
 async def until_hung_up(receive: Any) -> None:  # noqa: ANN401 - ASGI
     """Wait for `http.disconnect`, dropping whatever of the body comes before."""
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             return
-
-
-def decode_strictly(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:  # noqa: ANN401
-    """Decode `body`, telling bad JSON (400) from JSON that does not fit (422).
-
-    Raises:
-        Problem: `malformed_json`, or `validation_failed` with the fields that are wrong; NUL
-            characters and lone surrogates are refused in any string, keys among them.
-    """
-    try:
-        value = decoder.decode(body)
-    except msgspec.ValidationError as error:
-        _check_well_formed(body)
-        raise _misfit(str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        _check_well_formed(body)
-        raise Problem("malformed_json", "The body is not JSON.") from error
-    if b"\\u0000" in body and (where := _find_in_strings(_ANYTHING.decode(body), _has_nul)):
-        raise _unfit_text(where)
-    return value
-
-
-def _check_well_formed(body: bytes) -> None:
-    """Raise the right problem for a body that did not decode; return if it is well-formed."""
-    try:
-        _ANYTHING.decode(body)
-    except msgspec.ValidationError:
-        # JSON it is, with a number past what can be held.
-        return
-    except RecursionError:
-        raise Problem("malformed_json", "The body is nested too deeply.") from None
-    except UnicodeDecodeError:
-        raise Problem("malformed_json", "The body is not UTF-8.") from None
-    except msgspec.DecodeError as error:
-        if where := _lone_surrogate(body):
-            raise _unfit_text(where) from None
-        raise Problem("malformed_json", f"The body is not JSON: {error}.") from None
-
-
-def _lone_surrogate(body: bytes) -> str | None:
-    """Where an escaped surrogate stands alone, if that is all that is wrong with `body`."""
-    if b"\\ud" not in body.lower():
-        return None
-    try:
-        # The standard library's decoder lets lone surrogates through.
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return _find_in_strings(value, _has_surrogate)
-
-
-def _has_nul(text: str) -> bool:
-    return "\x00" in text
-
-
-def _has_surrogate(text: str) -> bool:
-    return any("\ud800" <= c <= "\udfff" for c in text)
-
-
-def _find_in_strings(value: object, unfit: Any) -> str | None:  # noqa: ANN401 - a predicate
-    """The path of the first string in `value` (or key of it) that is `unfit`; `$` is the root."""
-    pending: list[tuple[str, object]] = [("", value)]
-    while pending:
-        path, found = pending.pop()
-        if isinstance(found, str):
-            if unfit(found):
-                return path or "$"
-        elif isinstance(found, dict):
-            for key, inner in found.items():
-                if unfit(key):
-                    return path or "$"
-                pending.append((f"{path}.{key}" if path else key, inner))
-        elif isinstance(found, list):
-            pending.extend((f"{path}[{i}]", inner) for i, inner in enumerate(found))
-    return None
-
-
-def _unfit_text(where: str) -> Problem:
-    field = "" if where == "$" else printable(where)
-    message = "NUL characters and lone surrogates are not allowed in text"
-    return Problem(
-        "validation_failed",
-        f"{field}: {message}" if field else message,
-        errors=[FieldError(field=field, message=message)],
-    )
-
-
-def _misfit(text: str) -> Problem:
-    """A 422 out of msgspec's message, such as ``Expected `int`, got `str` - at `$.a` ``."""
-    message, _, path = text.partition(" - at `$")
-    field = path.removesuffix("`").removeprefix(".")
-    for lead in ("Object contains unknown field `", "Object missing required field `"):
-        if message.startswith(lead):
-            name = message[len(lead) :].removesuffix("`")
-            field = f"{field}.{name}" if field else name
-    field, message = printable(field), printable(message)
-    return Problem(
-        "validation_failed",
-        f"{field}: {message}" if field else message,
-        errors=[FieldError(field=field, message=message)],
-    )
 
 
 async def _read(receive: Any, limit: int) -> bytes:  # noqa: ANN401 - ASGI
@@ -345,29 +273,6 @@ async def _read_pieces(receive: Any, limit: int) -> bytes:  # noqa: ANN401 - ASG
             pieces.append(piece)
         if not message.get("more_body"):
             return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
-def _check_media_type(request: ApiRequest) -> None:
-    """Refuse what is declared to be something else than JSON in UTF-8."""
-    headers = dict(request.scope["headers"])
-    declared = headers.get(b"content-type", b"application/json").lower()
-    encoding = headers.get(b"content-encoding", b"identity").lower()
-    media_type, _, parameters = declared.partition(b";")
-    media_type = media_type.strip()
-    charset = parameters.partition(b"charset=")[2].strip(b" \"'") or b"utf-8"
-    is_json = media_type == b"application/json" or (
-        media_type.startswith(b"application/") and media_type.endswith(b"+json")
-    )
-    if not is_json or charset not in {b"utf-8", b"utf8"} or encoding != b"identity":
-        raise Problem("unsupported_media_type", "Send the body as application/json in UTF-8.")
-
-
-def _is_empty_object(body: bytes) -> bool:
-    try:
-        value = _ANYTHING.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
-    return isinstance(value, dict) and not value
 
 
 def _decodes(decoder: msgspec.json.Decoder[Any], body: bytes) -> bool:

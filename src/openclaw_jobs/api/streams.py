@@ -1,14 +1,13 @@
 """`GET /api/events` and `GET /api/task/{id}/events`: what happens, as it happens."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Annotated, Any, Final
 
 from litestar import Router, get
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, HeaderParameter
+from litestar.params import FromPath, HeaderParameter, QueryParameter
 from litestar.response.base import ASGIResponse
 from litestar.types import ASGIApp
 
@@ -17,7 +16,7 @@ from openclaw_jobs.api.openapi import problem_responses
 from openclaw_jobs.api.request import ApiRequest, until_hung_up
 from openclaw_jobs.db import Database
 from openclaw_jobs.events import Bus, parse_last_event_id, read_after, stream
-from openclaw_jobs.kit.errors import Problem, not_found
+from openclaw_jobs.kit.errors import not_found
 from openclaw_jobs.kit.ids import is_id
 from openclaw_jobs.tasks import TERMINAL, store
 
@@ -32,7 +31,6 @@ _HEADERS: Final = (
 _NO_CONTENT: Final = 204
 MAX_STREAMS: Final = 100
 """The most streams of one buyer that a process keeps open."""
-_FULL_RETRY_S: Final = "15"
 
 LastEventId = Annotated[
     str | None,
@@ -42,10 +40,19 @@ LastEventId = Annotated[
     ),
 ]
 
+# An EventSource sends `Last-Event-ID` only when it comes back.
+After = Annotated[
+    int | None,
+    QueryParameter(
+        ge=0,
+        le=2**63 - 1,
+        description="As `Last-Event-ID`, for a client that cannot set a header at first.",
+    ),
+]
+
 
 def streams_router(db: Database, bus: Bus) -> Router:
     """The routes, over the events in `db` of which `bus` tells."""
-    opened: Counter[str] = Counter()
 
     @get(
         "/api/events",
@@ -56,15 +63,18 @@ def streams_router(db: Database, bus: Bus) -> Router:
         security=[{"buyer": []}],
         responses={200: _spec(), **problem_responses("validation_failed")},
     )
-    async def follow_buyer(request: ApiRequest, last_event_id: LastEventId = None) -> ASGIApp:
+    async def follow_buyer(
+        request: ApiRequest, last_event_id: LastEventId = None, after: After = None
+    ) -> ASGIApp:
         """Server-Sent Events of all your tasks and your balance.
 
-        Begins with what happens from now on, or after `Last-Event-ID`. Ends when the server
-        restarts: come back with the last `id`.
+        Begins with what happens from now on, or after `Last-Event-ID`, or else after `after`. Ends
+        when the server restarts: come back with the last `id`.
         """
-        after = parse_last_event_id(last_event_id)
+        known = parse_last_event_id(last_event_id)
+        after = after if known is None else known
         buyer_id = request.buyer_id
-        return event_stream(_counted(opened, buyer_id, stream(db, bus, buyer_id, after)))
+        return _counted(request, event_stream(stream(db, bus, buyer_id, after)))
 
     @get(
         "/api/task/{task_id:str}/events",
@@ -93,7 +103,7 @@ def streams_router(db: Database, bus: Bus) -> Router:
         if ended and after is not None and not await _has_more(db, buyer_id, after, task_id):
             return ASGIResponse(status_code=_NO_CONTENT)
         chunks = stream(db, bus, buyer_id, after, task_id, ended=ended)
-        return event_stream(_counted(opened, buyer_id, chunks))
+        return _counted(request, event_stream(chunks))
 
     return Router("/", route_handlers=[follow_buyer, follow_task])
 
@@ -128,38 +138,14 @@ def event_stream(
     return answer
 
 
-def _counted(
-    opened: Counter[str], buyer_id: str, chunks: AsyncGenerator[bytes, None]
-) -> AsyncGenerator[bytes, None]:
-    """`chunks`, counted among the buyer's streams from now until they are closed.
+def _counted(request: ApiRequest, stream_app: ASGIApp) -> ASGIApp:
+    """`stream_app`, counted among its caller's streams while it runs; over the most, a 429."""
 
-    Raises:
-        Problem: 429 `rate_limited`: the buyer has as many open as one may.
-    """
-    if opened[buyer_id] >= MAX_STREAMS:
-        raise Problem(
-            "rate_limited",
-            f"More than {MAX_STREAMS} streams are open at once; close some.",
-            headers={
-                "Retry-After": _FULL_RETRY_S,
-                "RateLimit-Limit": str(MAX_STREAMS),
-                "RateLimit-Remaining": "0",
-                "RateLimit-Reset": _FULL_RETRY_S,
-            },
-        )
+    async def answer(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
+        with request.held("streams", MAX_STREAMS):
+            await stream_app(scope, receive, send)
 
-    async def passed_on() -> AsyncGenerator[bytes, None]:
-        opened[buyer_id] += 1
-        try:
-            async with aclosing(chunks):
-                async for chunk in chunks:
-                    yield chunk
-        finally:
-            opened[buyer_id] -= 1
-            if opened[buyer_id] == 0:
-                del opened[buyer_id]
-
-    return passed_on()
+    return answer
 
 
 async def _has_ended(db: Database, buyer_id: str, task_id: str) -> bool:

@@ -1,5 +1,6 @@
 """What a buyer does with tasks."""
 
+from contextlib import nullcontext
 from typing import Annotated, Final
 
 from litestar import Response, get, post
@@ -20,6 +21,8 @@ from openclaw_jobs.tasks import TaskStatus
 
 _BUYER: list[dict[str, list[str]]] = [{"buyer": []}]
 _TAGS: Final = ["Buyer"]
+MAX_HELD_READS: Final = 100
+"""The most reads of one buyer that a process holds until a task has ended."""
 
 
 @post(
@@ -71,7 +74,8 @@ async def get_one(
 ) -> schemas.Task:
     """Read a task; with `wait`, hold the answer up to so many seconds until it has ended."""
     market = services_of(request).market
-    view = await get_task(market, request.buyer_id, task_id, wait)
+    with request.held("reads", MAX_HELD_READS) if wait else nullcontext():
+        view = await get_task(market, request.buyer_id, task_id, wait)
     return render.task(view, await queue_place(market, view))
 
 

@@ -1,6 +1,7 @@
 """What a worker does with tasks: get them, hold them, hand them in."""
 
 import asyncio
+import time
 from typing import Annotated, Final
 
 import psycopg
@@ -17,6 +18,7 @@ from openclaw_jobs.api.services import Services, services_of
 from openclaw_jobs.api.visit import visit_of
 from openclaw_jobs.db import is_unavailable
 from openclaw_jobs.dispatch import Claim
+from openclaw_jobs.dispatch import matcher as matching
 from openclaw_jobs.kit.errors import FieldError, Problem
 from openclaw_jobs.kit.timefmt import rfc3339, rfc3339_or_none
 from openclaw_jobs.market.explain_empty import explain_empty
@@ -48,13 +50,14 @@ async def next_work(
     services = services_of(request)
     services.networks.note(request.worker.worker_id, visit_of(request.scope).address)
     claims: list[Claim] = []
+    asked_at = time.monotonic()
     try:
         _refuse_suspended(request)
         claims = await _claim(request, services, max_tasks or 1, wait)
     finally:
         # Whatever else came of it, a hang-up too: only who got a task may ask without limit.
         if not claims:
-            await request.count()
+            await request.count(held_s=time.monotonic() - asked_at)
     if max_tasks is None:
         if not claims:
             return Response(None, status_code=204)
@@ -129,6 +132,13 @@ async def _claim(
     """Park the request until there is work; a client that hangs up gets none."""
     if wait_seconds == 0:
         return await services.matcher.next(request.worker, want, 0)
+    with request.held("polls", matching.MAX_PARKED_POLLS):
+        return await _park(request, services, want, wait_seconds)
+
+
+async def _park(
+    request: ApiRequest, services: Services, want: int, wait_seconds: float
+) -> list[Claim]:
     claiming = asyncio.create_task(services.matcher.next(request.worker, want, wait_seconds))
     watching = asyncio.create_task(request.until_hung_up())
     try:

@@ -186,6 +186,7 @@ class RateLimits(Section, frozen=True, kw_only=True):
     webhook: RateLimit
     sign_in: RateLimit
     email_code: RateLimit
+    health: RateLimit
     admin: RateLimit
 
 

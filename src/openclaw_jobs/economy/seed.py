@@ -109,6 +109,7 @@ RATE_LIMITS: Final = RateLimits(
     webhook=RateLimit(limit=1_200, per_seconds=60),
     sign_in=RateLimit(limit=20, per_seconds=60),
     email_code=RateLimit(limit=5, per_seconds=600),
+    health=RateLimit(limit=1_200, per_seconds=60),
     admin=RateLimit(limit=600, per_seconds=60),
 )
 
