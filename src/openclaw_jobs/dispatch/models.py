@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from openclaw_jobs.quality.record import Record
 from openclaw_jobs.workers import Preferences, Schedule, Standing, Tier, WorkerIdentity
 
 Lane = str | None
@@ -15,7 +16,16 @@ Lane = str | None
 class Candidate(msgspec.Struct, frozen=True):
     """A queued task that might be handed out.
 
-    `tried_by` are the workers that released, lost or failed it: it is never offered to them again.
+    Attributes:
+        task_id: The task.
+        category: Its category.
+        price_cents: Its price.
+        min_tier: The rank of the least tier that may have it.
+        queue_rank: Its place; see `tasks.rules.queue_rank`.
+        tried_by: The workers that released, lost or failed it, or that were shown the same text as
+            another task: it is never offered to them.
+        lineage: What is common to all tasks with its text; None where there is no other.
+        marks: The marks of those that were shown its text: nobody who shares one may have it.
     """
 
     task_id: str
@@ -24,6 +34,8 @@ class Candidate(msgspec.Struct, frozen=True):
     min_tier: int
     queue_rank: int
     tried_by: frozenset[str]
+    lineage: str | None = None
+    marks: frozenset[bytes] = frozenset()
 
 
 class Seeker(Protocol):
@@ -89,6 +101,18 @@ class Facts(msgspec.Struct, frozen=True):
     schedule: Schedule | None
     held: int
     completed_today: int
+    marks: frozenset[bytes] = frozenset()
+
+
+class NewClaim(msgspec.Struct, frozen=True):
+    """A claim to be written; `token_hash` is that of its lease's token."""
+
+    task_id: str
+    worker_id: str
+    token_hash: bytes
+    rate_bp: int
+    earning_cents: int
+    lineage: str | None
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -149,7 +173,9 @@ class ClaimResult(msgspec.Struct, frozen=True):
 class Lease(msgspec.Struct, frozen=True):
     """A lease with its task, which is locked, and its worker's standing.
 
-    `now` is the database's; `live`: the lease is not past its end by that clock.
+    `now` is the database's; `live`: the lease is not past its end by that clock. Without a buyer
+    the task is the platform's own; `check_id` is the check that looks at it. `record` is what
+    checks have found of the worker, `pending` how many of its results are being looked at.
     """
 
     task_id: str
@@ -160,7 +186,7 @@ class Lease(msgspec.Struct, frozen=True):
     earning_cents: int
     claimed_at: datetime
     live: bool
-    buyer_id: str
+    buyer_id: str | None
     category: str
     price_cents: int
     promo_cents: int
@@ -168,6 +194,9 @@ class Lease(msgspec.Struct, frozen=True):
     standing: Standing
     suspended_until: datetime | None
     now: datetime
+    check_id: str | None
+    pending: int
+    record: Record
 
 
 Outcome = Literal["completed", "failed", "released", "expired"]

@@ -64,6 +64,8 @@ class _Queue:
         """What the class may have holds for its members, but for what is each one's own."""
         worker_id = seeker.worker.worker_id
         known = facts.get(worker_id)
+        if known is not None and not known.marks.isdisjoint(candidate.marks):
+            return False
         if known is None or (known.tier == self.tier and known.preferences == self.preferences):
             return worker_id not in candidate.tried_by
         return may_have(candidate, worker_id, known.tier, known.preferences, earning)
@@ -93,6 +95,7 @@ def propose(
     by_worker: Counter[str] = Counter()
     queues = [_Queue(c) for c in classes]
     suitable: dict[tuple[str, int, int], list[_Queue]] = {}
+    lineages: set[str | None] = set()
 
     def has_room(seeker: Seeker) -> bool:
         worker_id = seeker.worker.worker_id
@@ -103,6 +106,9 @@ def propose(
         )
 
     for candidate in candidates:
+        # Whom the first of two tasks with one text is shown to is known when it is written.
+        if candidate.lineage in lineages:
+            continue
         kind = (candidate.category, candidate.price_cents, candidate.min_tier)
         if kind not in suitable:
             suitable[kind] = [
@@ -121,6 +127,8 @@ def propose(
             by_seeker[chosen.arrival] += 1
             by_worker[chosen.worker.worker_id] += 1
             pairs.append((candidate, chosen))
+            if candidate.lineage is not None:
+                lineages.add(candidate.lineage)
     return pairs
 
 

@@ -14,6 +14,7 @@ from openclaw_jobs.dispatch.models import (
     ClaimResult,
     Facts,
     Lane,
+    NewClaim,
     Seeker,
     Suspended,
 )
@@ -141,7 +142,12 @@ class _Round:
 
     async def _verify(self, worker_ids: Sequence[str]) -> None:
         now = self._unit.now
-        facts = await store.lock_workers(self._unit.conn, worker_ids, now.astimezone(UTC).date())
+        facts = await store.lock_workers(
+            self._unit.conn,
+            worker_ids,
+            now.astimezone(UTC).date(),
+            by_network=self._config.quality.separate_by_address,
+        )
         # Who is being served elsewhere at this moment gets nothing here; the tick asks again.
         self._room.update(dict.fromkeys(worker_ids, 0))
         for fact in facts:
@@ -161,14 +167,23 @@ class _Round:
         lease_seconds = self._config.dispatch.lease_seconds
         rates = {t: commission_bp(self._config.commissions, EconomyTier(t)) for t in TIERS}
         by_task: dict[str, tuple[Candidate, Seeker, str, int]] = {}
-        rows: list[tuple[str, str, bytes, int, int]] = []
+        rows: list[NewClaim] = []
         for candidate, seeker in pairs:
             worker_id = seeker.worker.worker_id
             tier = self._facts[worker_id].tier
             earning = candidate.price_cents - commission_cents(candidate.price_cents, rates[tier])
             token = new_token("lease")
             by_task[candidate.task_id] = (candidate, seeker, token, earning)
-            rows.append((candidate.task_id, worker_id, hash_token(token), rates[tier], earning))
+            rows.append(
+                NewClaim(
+                    candidate.task_id,
+                    worker_id,
+                    hash_token(token),
+                    rates[tier],
+                    earning,
+                    candidate.lineage,
+                )
+            )
         claimed, self._left = await store.write_claims(self._unit.conn, rows, lease_seconds)
         written = {row[0]: row for row in claimed}
         assignments: list[Assignment] = []
@@ -192,6 +207,7 @@ class _Round:
             )
             assignments.append(Assignment(seeker, claim))
             self._unit.tell(buyer_id, "task.claimed", task_id, status="claimed")
+            self._unit.paid_claims += buyer_id is not None
         return assignments
 
     def _queued_at(self, posted_at: datetime) -> float:

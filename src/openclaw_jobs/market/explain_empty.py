@@ -30,9 +30,13 @@ class Emptiness(msgspec.Struct, frozen=True):
 async def explain_empty(market: Market, worker: WorkerIdentity) -> Emptiness:
     """Count, over the head of the queue, what keeps each task from this worker."""
     now = market.clock.now()
+    today = now.astimezone(UTC).date()
+    by_network = market.config.quality.separate_by_address
     async with market.db.read() as conn:
-        facts = await claims.select_facts(conn, [worker.worker_id], now.astimezone(UTC).date())
-        queued = await nodes.explain_empty(conn, worker.worker_id, _MAX_LOOKED_AT)
+        facts = await claims.select_facts(conn, [worker.worker_id], today, by_network=by_network)
+        queued = await nodes.explain_empty(
+            conn, worker.worker_id, _MAX_LOOKED_AT, by_network=by_network
+        )
     why: dict[str, int] = {}
     retry = _SOON_SECONDS
     for fact in facts:

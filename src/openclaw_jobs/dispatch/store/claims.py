@@ -8,12 +8,18 @@ import msgspec
 
 from openclaw_jobs.db import Connection
 from openclaw_jobs.db.arrays import bytes_array, int_array, text_array
-from openclaw_jobs.dispatch.models import Candidate, Facts
+from openclaw_jobs.dispatch.models import Candidate, Facts, NewClaim
 from openclaw_jobs.workers import Preferences, Schedule
 
 _CANDIDATE = """t.id, t.category, t.price_cents, t.min_tier, t.queue_rank,
     CASE WHEN t.attempts > 0
-        THEN ARRAY(SELECT a.worker_id FROM attempts a WHERE a.task_id = t.id) END"""
+        THEN ARRAY(SELECT a.worker_id FROM attempts a WHERE a.task_id = t.id) END,
+    t.lineage,
+    CASE WHEN t.lineage IS NOT NULL THEN ARRAY(
+        SELECT r.worker_id FROM lineage_readers r WHERE r.lineage = t.lineage) END,
+    CASE WHEN t.lineage IS NOT NULL THEN ARRAY(
+        SELECT m.mark FROM lineage_readers r JOIN worker_marks m ON m.worker_id = r.worker_id
+        WHERE r.lineage = t.lineage) END"""
 # Advisory locks of two keys: this one is dispatch's, the other is of the worker's id.
 _WORKER_LOCK_SPACE = 1_330_795_092
 
@@ -22,7 +28,9 @@ _FACTS = """
     SELECT w.id, w.tier, w.standing, w.suspended_until, w.categories, w.min_earning_cents,
         w.max_concurrent, w.daily_limit, w.schedule::text,
         (SELECT count(*) FROM leases l WHERE l.worker_id = w.id),
-        CASE WHEN s.today = %s THEN s.today_completed ELSE 0 END
+        CASE WHEN s.today = %s THEN s.today_completed ELSE 0 END,
+        ARRAY(SELECT m.mark FROM worker_marks m
+            WHERE m.worker_id = w.id AND (%s OR m.kind <> 'network'))
     FROM workers w JOIN worker_stats s ON s.worker_id = w.id WHERE w.id = ANY(%s::text[])
 """
 
@@ -37,11 +45,21 @@ def _facts(row: Sequence[Any]) -> Facts:
         schedule=None if row[8] is None else msgspec.json.decode(row[8], type=Schedule),
         held=row[9],
         completed_today=row[10],
+        marks=frozenset(bytes(mark) for mark in row[11]),
     )
 
 
 def _candidate(row: Sequence[Any]) -> Candidate:
-    return Candidate(row[0], row[1], row[2], row[3], row[4], frozenset(row[5] or ()))
+    return Candidate(
+        task_id=row[0],
+        category=row[1],
+        price_cents=row[2],
+        min_tier=row[3],
+        queue_rank=row[4],
+        tried_by=frozenset((*(row[5] or ()), *(row[7] or ()))),
+        lineage=row[6],
+        marks=frozenset(bytes(mark) for mark in row[8] or ()),
+    )
 
 
 async def select_any(
@@ -102,7 +120,9 @@ async def any_queued(conn: Connection) -> bool:
     return row is not None and bool(row[0])
 
 
-async def lock_workers(conn: Connection, worker_ids: Sequence[str], today: date) -> list[Facts]:
+async def lock_workers(
+    conn: Connection, worker_ids: Sequence[str], today: date, *, by_network: bool
+) -> list[Facts]:
     """Take, until the transaction ends, the right to give these workers tasks.
 
     Two statements, sent together where the transaction is pipelined. Only after the lock may a
@@ -120,7 +140,7 @@ async def lock_workers(conn: Connection, worker_ids: Sequence[str], today: date)
         """,
         (ids, _WORKER_LOCK_SPACE),
     )
-    reading = await conn.execute(_FACTS, (today, ids))
+    reading = await conn.execute(_FACTS, (today, by_network, ids))
     locked = {row[0] for row in await locking.fetchall()}
     return [_facts(row) for row in await reading.fetchall() if row[0] in locked]
 
@@ -132,24 +152,29 @@ async def wait_for_worker(conn: Connection, worker_id: str) -> None:
     )
 
 
-async def select_facts(conn: Connection, worker_ids: Sequence[str], today: date) -> list[Facts]:
-    """What decides how many tasks these workers may have."""
-    cursor = await conn.execute(_FACTS, (today, text_array(worker_ids)))
+async def select_facts(
+    conn: Connection, worker_ids: Sequence[str], today: date, *, by_network: bool
+) -> list[Facts]:
+    """What decides how many tasks these workers may have; see `lock_workers`."""
+    cursor = await conn.execute(_FACTS, (today, by_network, text_array(worker_ids)))
     return [_facts(row) for row in await cursor.fetchall()]
 
 
 async def write_claims(
     conn: Connection,
-    claims: Sequence[tuple[str, str, bytes, int, int]],
+    claims: Sequence[NewClaim],
     lease_seconds: int,
 ) -> tuple[list[tuple[str, int, datetime, str, str | None, str | None, datetime]], bool]:
     """Compare-and-set tasks from queued to claimed and write their leases, in one statement.
 
     A second one, sent with it where the transaction is pipelined, sees what is left.
 
+    Of a lineage a worker becomes a reader, and only then gets the task: its other tasks may have
+    been handed out since the candidates were read.
+
     Args:
-        conn: A connection in a transaction.
-        claims: Task, worker, hash of the lease's token, rate in basis points, earning in cents.
+        conn: A connection in a transaction that holds `lock_workers` of these workers.
+        claims: What to write; of a lineage at most one.
         lease_seconds: How long each lease lasts.
 
     Returns:
@@ -160,12 +185,17 @@ async def write_claims(
     writing = await conn.execute(
         """
         WITH pick AS (
-            SELECT * FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::int[], %s::bigint[])
-                AS p (task_id, worker_id, token_hash, rate_bp, earning_cents)
+            SELECT * FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::int[], %s::bigint[],
+                %s::text[]) AS p (task_id, worker_id, token_hash, rate_bp, earning_cents, lineage)
+        ), readers AS (
+            INSERT INTO lineage_readers (lineage, worker_id)
+            SELECT lineage, worker_id FROM pick WHERE lineage IS NOT NULL
+            ON CONFLICT DO NOTHING RETURNING lineage
         ), claimed AS (
             UPDATE tasks t SET status = 'claimed', worker_id = p.worker_id, claimed_at = now(),
                 attempts = t.attempts + 1
             FROM pick p WHERE t.id = p.task_id COLLATE "C" AND t.status = 'queued'
+                AND (p.lineage IS NULL OR p.lineage IN (SELECT lineage FROM readers))
             RETURNING t.id, t.attempts, t.buyer_id, p.worker_id, p.token_hash, p.rate_bp,
                 p.earning_cents, t.created_at
         ), leased AS (
@@ -179,11 +209,12 @@ async def write_claims(
         FROM claimed c JOIN leased l ON l.task_id = c.id JOIN task_inputs i ON i.task_id = c.id
         """,
         (
-            text_array([c[0] for c in claims]),
-            text_array([c[1] for c in claims]),
-            bytes_array([c[2] for c in claims]),
-            int_array([c[3] for c in claims]),
-            int_array([c[4] for c in claims]),
+            text_array([c.task_id for c in claims]),
+            text_array([c.worker_id for c in claims]),
+            bytes_array([c.token_hash for c in claims]),
+            int_array([c.rate_bp for c in claims]),
+            int_array([c.earning_cents for c in claims]),
+            text_array([c.lineage for c in claims]),
             lease_seconds,
         ),
     )

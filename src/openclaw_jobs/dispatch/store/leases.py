@@ -7,14 +7,19 @@ from typing import Any
 from openclaw_jobs.db import Connection
 from openclaw_jobs.db.arrays import bytes_array, int_array, text_array
 from openclaw_jobs.dispatch.models import EndedLease, Lease, PastAttempt
+from openclaw_jobs.quality.record import Record
 
 _LEASE = """t.id, l.worker_id, l.token_hash, l.attempt, l.rate_bp, l.earning_cents,
     l.claimed_at, l.expires_at > now(), t.buyer_id, t.category, t.price_cents, t.promo_cents,
-    t.failures, w.standing, w.suspended_until, now()"""
+    t.failures, w.standing, w.suspended_until, now(), t.check_id,
+    (SELECT count(*) FROM checks c WHERE c.first_worker_id = l.worker_id
+        AND c.stage NOT IN ('decided', 'void')),
+    r.good, r.bad, r.streak, r.suspicion"""
 
 
 def _lease(row: Sequence[Any]) -> Lease:
-    return Lease(row[0], row[1], bytes(row[2]), *row[3:])
+    record = Record() if row[18] is None else Record(*row[18:22])
+    return Lease(row[0], row[1], bytes(row[2]), *row[3:18], record)
 
 
 async def lock_leases(conn: Connection, task_ids: Sequence[str]) -> list[Lease]:
@@ -25,6 +30,7 @@ async def lock_leases(conn: Connection, task_ids: Sequence[str]) -> list[Lease]:
         f"""
         SELECT {_LEASE} FROM tasks t JOIN leases l ON l.task_id = t.id AND l.attempt = t.attempts
         JOIN workers w ON w.id = l.worker_id
+        LEFT JOIN worker_records r ON r.worker_id = l.worker_id
         WHERE t.id = ANY(%s::text[]) AND t.status = 'claimed' ORDER BY t.id FOR UPDATE OF t
         """,  # noqa: S608 - own column list
         (text_array(task_ids),),
@@ -41,6 +47,7 @@ async def lock_expired_leases(conn: Connection, limit: int) -> list[Lease]:
         f"""
         SELECT {_LEASE} FROM leases l JOIN tasks t ON t.id = l.task_id AND t.attempts = l.attempt
         JOIN workers w ON w.id = l.worker_id
+        LEFT JOIN worker_records r ON r.worker_id = l.worker_id
         WHERE l.expires_at <= now() AND t.status = 'claimed'
         ORDER BY t.id LIMIT %s FOR UPDATE OF t, l SKIP LOCKED
         """,  # noqa: S608 - own column list
@@ -127,7 +134,7 @@ async def fail_tasks(conn: Connection, task_ids: Sequence[str]) -> None:
 
 async def undo_claims(
     conn: Connection, task_ids: Sequence[str], token_hashes: Sequence[bytes]
-) -> list[tuple[str, str, str]]:
+) -> list[tuple[str, str | None, str]]:
     """Put back tasks that were claimed for a worker that had hung up: it never saw them.
 
     Returns:
@@ -143,7 +150,10 @@ async def undo_claims(
         ), gone AS (
             DELETE FROM leases l USING undo u JOIN locked ON locked.id = u.task_id
             WHERE l.task_id = u.task_id COLLATE "C" AND l.token_hash = u.token_hash
-            RETURNING l.task_id
+            RETURNING l.task_id, l.worker_id
+        ), unread AS (
+            DELETE FROM lineage_readers r USING gone g JOIN tasks s ON s.id = g.task_id
+            WHERE r.lineage = s.lineage AND r.worker_id = g.worker_id
         )
         UPDATE tasks t SET status = 'queued', worker_id = NULL, claimed_at = NULL,
             attempts = t.attempts - 1
@@ -162,7 +172,7 @@ async def extend_lease(
     token_hash: bytes,
     lease_seconds: int,
     progress: str | None,
-) -> tuple[datetime, str, bool] | None:
+) -> tuple[datetime, str | None, bool] | None:
     """Extend a live lease and keep what the worker says of its progress.
 
     Returns:

@@ -4,17 +4,27 @@ from openclaw_jobs.db import Connection
 
 
 async def explain_empty(
-    conn: Connection, worker_id: str, most: int
+    conn: Connection, worker_id: str, most: int, *, by_network: bool
 ) -> list[tuple[str, int, int, bool]]:
-    """Up to `most` queued tasks: category, price, least tier, and whether this worker tried it."""
+    """Up to `most` queued tasks: category, price, least tier, and whether this worker tried it.
+
+    Those whose text the worker, or one that shares a mark with it, was shown as another task are
+    left out: no word of a reason must tell that there are such.
+    """
     cursor = await conn.execute(
         """
         SELECT t.category, t.price_cents, t.min_tier, t.attempts > 0 AND EXISTS (
-            SELECT FROM attempts a WHERE a.task_id = t.id AND a.worker_id = %s)
+            SELECT FROM attempts a WHERE a.task_id = t.id AND a.worker_id = %(worker)s)
         FROM tasks t WHERE t.status = 'queued' AND t.expires_at > now()
-        ORDER BY t.queue_rank, t.id LIMIT %s
+            AND (t.lineage IS NULL OR NOT EXISTS (
+                SELECT FROM lineage_readers r WHERE r.lineage = t.lineage
+                    AND (r.worker_id = %(worker)s OR EXISTS (
+                        SELECT FROM worker_marks a JOIN worker_marks b ON b.mark = a.mark
+                        WHERE a.worker_id = r.worker_id AND b.worker_id = %(worker)s
+                            AND (%(network)s OR a.kind <> 'network')))))
+        ORDER BY t.queue_rank, t.id LIMIT %(most)s
         """,
-        (worker_id, most),
+        {"worker": worker_id, "most": most, "network": by_network},
     )
     return [(r[0], r[1], r[2], r[3]) for r in await cursor.fetchall()]
 
