@@ -14,8 +14,10 @@ EventType = Literal[
     "task.expired",
     "task.credited",
     "balance",
+    "conversation",
 ]
-"""What happened. `task.failed` means for good: a lost lease or one failed try is `task.queued`."""
+"""What happened. `task.failed` means for good: a lost lease or one failed try is `task.queued`.
+`conversation` is for the buyer's other browsers: something in one of its conversations changed."""
 
 TERMINAL_TYPES: Final[frozenset[str]] = frozenset(
     {"task.completed", "task.failed", "task.cancelled", "task.expired"}

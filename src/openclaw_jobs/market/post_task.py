@@ -42,7 +42,10 @@ _log = structlog.get_logger(__name__)
 
 
 class TaskOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """What a buyer orders; exactly one of `prompt` and `messages` is given."""
+    """What a buyer orders; exactly one of `prompt` and `messages` is given.
+
+    With a `lineage` it goes to nobody who has read a task of that lineage before.
+    """
 
     buyer_id: str
     prompt: str | None
@@ -52,6 +55,7 @@ class TaskOrder(msgspec.Struct, frozen=True, kw_only=True):
     max_price_cents: int | None
     conversation_id: str | None
     metadata: dict[str, Any] | None
+    lineage: str | None = None
 
 
 class Quote(msgspec.Struct, frozen=True):
@@ -72,7 +76,7 @@ class PostedTask(msgspec.Struct, frozen=True):
     created_at: datetime
 
 
-def _price(market: Market, order: TaskOrder) -> int:
+def price_order(market: Market, order: TaskOrder) -> int:
     """The price of an order.
 
     Raises:
@@ -118,7 +122,7 @@ async def quote_task(market: Market, order: TaskOrder, replay: Replay[Quote] | N
     """
 
     async def effect(unit: Unit) -> Quote:
-        price = _price(market, order)
+        price = price_order(market, order)
         await refuse_suspended(unit.conn, order.buyer_id)
         balances = await ledger.balances(unit.conn, order.buyer_id)
         _split(price, balances)
@@ -164,6 +168,18 @@ async def post_tasks(market: Market, posts: Sequence[Post]) -> list[PostedTask |
             raise
         _log.error("post_batch_refused", error=type(error).__name__, size=len(posts))
         return [(await post_tasks(market, [post]))[0] for post in posts]
+
+
+async def post_within(market: Market, unit: Unit, order: TaskOrder) -> PostedTask:
+    """Charge for a task and queue it as a part of a transaction that does more than that.
+
+    Raises:
+        Problem: As `post_task`; nothing has been written then.
+    """
+    (answer,) = await _Batch(market, unit, [Post(order, None)]).run()
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
 class _Batch:
@@ -224,7 +240,7 @@ class _Batch:
         self, order: TaskOrder, suspended: set[str], balances: dict[Account, int]
     ) -> PostedTask:
         """Price an order and take it off what the buyer has left in this transaction."""
-        price = _price(self._market, order)
+        price = price_order(self._market, order)
         if order.buyer_id in suspended:
             raise suspended_problem()
         split = _split(price, balances)

@@ -4,6 +4,7 @@ from typing import Literal
 
 from openclaw_jobs.kit.errors import invalid, not_found
 from openclaw_jobs.market.context import Market
+from openclaw_jobs.market.tell_browsers import tell_change
 from openclaw_jobs.market.unit import Replay, Unit, run
 from openclaw_jobs.tasks import TaskView, store
 
@@ -30,6 +31,7 @@ async def rate_task(
             raise not_found("task")
         if not rated:
             raise invalid("rating", f"The task is {view.status}; only a result can be rated.")
+        await tell_change(unit, buyer_id, task_id)
         return view
 
     return await run(market, effect, replay)

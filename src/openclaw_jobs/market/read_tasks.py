@@ -59,12 +59,15 @@ async def queue_place(market: Market, view: TaskView) -> QueuePlace | None:
     """Where a task stands in its queue; None if it is not queued."""
     if view.status != "queued":
         return None
+    return await place_in_queue(market, view.category, view.queue_rank, view.task_id)
+
+
+async def place_in_queue(market: Market, category: str, rank: int, task_id: str) -> QueuePlace:
+    """Where a queued task of this category and `queue_rank` stands."""
     async with market.db.read() as conn:
-        ahead = await store.count_ahead(
-            conn, view.category, view.queue_rank, view.task_id, _MAX_COUNTED
-        )
+        ahead = await store.count_ahead(conn, category, rank, task_id, _MAX_COUNTED)
         online = await nodes.count_online(conn, NODE_SILENT_SECONDS)
-    seconds = market.durations.seconds(view.category)
+    seconds = market.durations.seconds(category)
     estimate = None if seconds is None or online == 0 else round(seconds * (ahead + 1) / online)
     return QueuePlace(ahead + 1, online, estimate)
 

@@ -66,6 +66,18 @@ def _identity() -> None:
             created_at  timestamptz NOT NULL DEFAULT now()
         );
         CREATE INDEX sign_ins_age ON sign_ins (created_at);
+
+        -- Of a deleted account's address, so that nobody gets the signup bonus a second time.
+        CREATE TABLE former_users (
+            email_hash  bytea PRIMARY KEY CHECK (length(email_hash) = 32),
+            deleted_at  timestamptz NOT NULL DEFAULT now()
+        );
+
+        -- What development makes up for itself where the environment gives no secret.
+        CREATE TABLE site_secrets (
+            name   text COLLATE "C" PRIMARY KEY,
+            value  bytea NOT NULL
+        );
     """)
 
 
@@ -76,10 +88,10 @@ def _conversations() -> None:
             buyer_id     text COLLATE "C" NOT NULL REFERENCES buyers (id),
             title        text NOT NULL,
             category     text COLLATE "C" NOT NULL,
-            draft        text NOT NULL DEFAULT '',
             forked_from  text COLLATE "C",
             created_at   timestamptz NOT NULL DEFAULT now(),
             updated_at   timestamptz NOT NULL DEFAULT now(),
+            -- The row stays, so that a stale page meets a 404; its turns are gone.
             deleted_at   timestamptz
         );
         CREATE INDEX conversations_buyer ON conversations (buyer_id, updated_at DESC, id DESC)
@@ -92,19 +104,36 @@ def _conversations() -> None:
             conversation_id  text COLLATE "C" NOT NULL REFERENCES conversations (id),
             seq              integer NOT NULL CHECK (seq > 0),
             prompt           text NOT NULL,
+            -- How many turns before it were too much to be sent along.
+            left_out         integer NOT NULL DEFAULT 0 CHECK (left_out >= 0),
             chosen_task_id   text COLLATE "C",
+            -- A search reads the words of one buyer's turns, so they need no index of all buyers'.
+            words            tsvector NOT NULL,
             created_at       timestamptz NOT NULL DEFAULT now(),
             UNIQUE (conversation_id, seq)
         );
-        CREATE INDEX turns_words ON turns USING gin (to_tsvector('simple', prompt));
 
         CREATE TABLE turn_tasks (
-            turn_id  text COLLATE "C" NOT NULL REFERENCES turns (id),
-            task_id  text COLLATE "C" NOT NULL,
-            seq      integer NOT NULL CHECK (seq > 0),
+            turn_id   text COLLATE "C" NOT NULL REFERENCES turns (id),
+            task_id   text COLLATE "C" NOT NULL,
+            seq       integer NOT NULL CHECK (seq > 0),
+            -- Which sending made it, so that a repeated one makes no other. A fork has none.
+            send_key  bytea UNIQUE CHECK (length(send_key) = 32),
+            -- The words of its result, found out by the first search after it came.
+            words     tsvector,
             PRIMARY KEY (turn_id, seq)
         );
         CREATE INDEX turn_tasks_task ON turn_tasks (task_id);
+
+        -- What is being written. The conversation '' is the one that has not begun.
+        CREATE TABLE drafts (
+            buyer_id         text COLLATE "C" NOT NULL REFERENCES buyers (id),
+            conversation_id  text COLLATE "C" NOT NULL,
+            text             text NOT NULL,
+            category         text COLLATE "C" NOT NULL,
+            updated_at       timestamptz NOT NULL DEFAULT now(),
+            PRIMARY KEY (buyer_id, conversation_id)
+        );
     """)
 
 
