@@ -34,6 +34,8 @@ from openclaw_jobs.api.stats import stats_routes
 from openclaw_jobs.api.streams import streams_router
 from openclaw_jobs.background import (
     Periodic,
+    check_budget_job,
+    check_jobs,
     deposit_jobs,
     market_jobs,
     networks_job,
@@ -48,6 +50,7 @@ from openclaw_jobs.identity.mail.smtp import Mailer
 from openclaw_jobs.market.claim_tasks import any_queued, claim_tasks, give_back
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.decide_payout import Providers
+from openclaw_jobs.market.grant_checks import stop_spending
 from openclaw_jobs.market.note_networks import Networks
 from openclaw_jobs.market.read_metrics import MetricsReader
 from openclaw_jobs.market.report_node import forget_node
@@ -148,12 +151,17 @@ def compose(runtime: Runtime) -> Parts:
         await periodic(node_job(market, matcher, runtime.node_id))(stop)
         await forget_node(market, runtime.node_id)
 
+    async def spend(stop: asyncio.Event) -> None:
+        await periodic(check_budget_job(market))(stop)
+        await stop_spending(market)
+
     networks = Networks(market)
     jobs = market_jobs(
         market,
         replays_for=timedelta(hours=IDEMPOTENCY_RETENTION_HOURS),
         events_for=timedelta(hours=runtime.settings.events_retention_hours),
     )
+    jobs += check_jobs(market)
     jobs += deposit_jobs(market, runtime.desk)
     jobs += payout_jobs(market, runtime.providers, runtime.mailer)
     rails = reconciled_rails(runtime.desk.gateway, runtime.providers)
@@ -180,6 +188,7 @@ def compose(runtime: Runtime) -> Parts:
         web_loops=[
             match,
             report,
+            spend,
             periodic(networks_job(networks)),
             partial(watch_lag, market.metrics),
         ],

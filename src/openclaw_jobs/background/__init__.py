@@ -3,6 +3,8 @@
 from openclaw_jobs.background.lag import watch_lag
 from openclaw_jobs.background.loops import Periodic, repeat
 from openclaw_jobs.background.schedule import (
+    check_budget_job,
+    check_jobs,
     deposit_jobs,
     market_jobs,
     networks_job,
@@ -13,6 +15,8 @@ from openclaw_jobs.background.schedule import (
 
 __all__ = [
     "Periodic",
+    "check_budget_job",
+    "check_jobs",
     "deposit_jobs",
     "market_jobs",
     "networks_job",

@@ -10,10 +10,13 @@ from openclaw_jobs.identity.mail.smtp import Mailer
 from openclaw_jobs.market.clean_up import clean_up
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.decide_payout import Providers
+from openclaw_jobs.market.inject_gold import spend_on_checks
+from openclaw_jobs.market.judge_checks import judge_checks
 from openclaw_jobs.market.note_networks import Networks
 from openclaw_jobs.market.open_deposit import end_unborn_deposits
 from openclaw_jobs.market.post_fees import post_fees
 from openclaw_jobs.market.prove_regularly import prove_regularly
+from openclaw_jobs.market.queue_checks import LOOK_EVERY_S, follow_due
 from openclaw_jobs.market.reconcile import reconcile_daily
 from openclaw_jobs.market.recover_leases import recover
 from openclaw_jobs.market.release_earnings import release_earnings
@@ -43,6 +46,23 @@ def market_jobs(market: Market, *, replays_for: timedelta, events_for: timedelta
             partial(clean_up, market, replays_for=replays_for, events_for=events_for),
         ),
     ]
+
+
+def check_jobs(market: Market) -> list[Periodic]:
+    """The jobs of checks; any number of processes may run them.
+
+    Each begins at once when this process has something for it, and within a second when another
+    has.
+    """
+    return [
+        Periodic("due-checks", LOOK_EVERY_S, partial(follow_due, market), market.checks_due),
+        Periodic("judge-checks", LOOK_EVERY_S, partial(judge_checks, market), market.checks_ready),
+    ]
+
+
+def check_budget_job(market: Market) -> Periodic:
+    """What each web process does for itself: have its budget of checks granted, slip gold in."""
+    return Periodic("check-budget", 5.0, partial(spend_on_checks, market))
 
 
 def deposit_jobs(market: Market, desk: DepositDesk) -> list[Periodic]:

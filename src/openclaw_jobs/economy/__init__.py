@@ -8,6 +8,7 @@ from openclaw_jobs.economy.cache import ConfigCache
 from openclaw_jobs.economy.models import (
     SECTIONS,
     Commissions,
+    ComparisonRule,
     Config,
     ConfigChange,
     ConfigEntry,
@@ -37,6 +38,7 @@ __all__ = [
     "DEFAULT_CONFIG",
     "SECTIONS",
     "Commissions",
+    "ComparisonRule",
     "Config",
     "ConfigCache",
     "ConfigChange",

@@ -45,7 +45,6 @@ Bytes: TypeAlias = Annotated[int, Meta(ge=64, le=16 * 1024 * 1024)]
 SmallBytes: TypeAlias = Annotated[int, Meta(ge=1024, le=16 * 1024 * 1024)]
 Category: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._/-]{0,63}\Z")]
 CentsByCategory: TypeAlias = Annotated[dict[Category, Cents], Meta(min_length=1, max_length=200)]
-RateByCategory: TypeAlias = Annotated[dict[Category, Rate], Meta(min_length=1, max_length=200)]
 
 
 class Tier(StrEnum):
@@ -144,6 +143,23 @@ class Dispatch(Section, frozen=True, kw_only=True):
     max_price_bonus_seconds: WaitSeconds
 
 
+class ComparisonRule(Section, frozen=True, kw_only=True):
+    """How two results of a category are compared.
+
+    `method` is what measures likeness where nothing firmer decides; without a threshold the
+    calibrated one of the method and the kind of text counts.
+    """
+
+    method: Literal["exact", "normalised", "jaccard", "token_sort", "semantic"]
+    threshold: Rate | None = None
+
+
+ComparisonByCategory: TypeAlias = Annotated[
+    dict[Category, Rate | ComparisonRule], Meta(min_length=1, max_length=200)
+]
+"""A number is a threshold of the default method, `token_sort`."""
+
+
 class Quality(Section, frozen=True, kw_only=True):
     """How much is checked behind the scenes, what it may cost, and what a buyer may ask back."""
 
@@ -154,7 +170,7 @@ class Quality(Section, frozen=True, kw_only=True):
     check_delay_seconds: WaitSeconds
     daily_budget_percent: BudgetPercent
     budget_floor_cents: Cents
-    thresholds: RateByCategory
+    thresholds: ComparisonByCategory
     separate_by_address: bool
     credit_window_hours: Hours
     auto_credit_rate: Rate

@@ -8,6 +8,7 @@ from typing import Final
 
 from openclaw_jobs.economy.models import (
     Commissions,
+    ComparisonRule,
     Config,
     Dispatch,
     Pack,
@@ -86,7 +87,7 @@ QUALITY: Final = Quality(
     check_delay_seconds=900,
     daily_budget_percent=16,
     budget_floor_cents=500,
-    thresholds={"default": 0.8},
+    thresholds={"default": ComparisonRule(method="token_sort", threshold=None)},
     separate_by_address=True,
     credit_window_hours=24,
     auto_credit_rate=0.2,

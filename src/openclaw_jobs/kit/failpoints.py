@@ -28,6 +28,12 @@ POINTS: Final = frozenset(
         "credit.lots_taken",
         "credit.posted",
         "credit.committed",
+        # A check, in order.
+        "check.queued",
+        "check.compared",
+        "check.judged",
+        "check.blamed",
+        "check.recorded",
         # A payout.
         "withdrawal.held",
         "withdrawal.committed",

@@ -5,6 +5,7 @@ fact, `post` writes any number of them and moves the balances that they touch, `
 the whole. What makes it safe is in the database (revision 0001), not here.
 """
 
+from openclaw_jobs.ledger.check_rules import check_charge, check_clawback, check_refund
 from openclaw_jobs.ledger.models import (
     ASSETS,
     BUYER_ACCOUNTS,
@@ -93,6 +94,9 @@ __all__ = [
     "balances",
     "bonus_clawback",
     "card_refund",
+    "check_charge",
+    "check_clawback",
+    "check_refund",
     "commission_cents",
     "credit",
     "deposit",

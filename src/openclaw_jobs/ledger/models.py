@@ -147,8 +147,11 @@ TransferKind = Literal[
     "payout_failed",
     "payout_rejected",
     "payout_returned",
+    "check_charge",
+    "check_refund",
+    "check_clawback",
 ]
-"""Every business fact that moves money; revision 0001 holds `transfers.kind` to the same."""
+"""Every business fact that moves money; the database holds `transfers.kind` to the same."""
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -1,5 +1,6 @@
 """What the use cases of one process share."""
 
+import asyncio
 import random
 import time
 from collections import defaultdict
@@ -10,6 +11,7 @@ from openclaw_jobs.economy import Config, ConfigCache
 from openclaw_jobs.events import Bus
 from openclaw_jobs.kit.clock import Clock
 from openclaw_jobs.kit.metrics import Metrics
+from openclaw_jobs.quality.budget import CheckBudget
 
 _WEIGHT = 0.05
 
@@ -42,6 +44,9 @@ class Market:
         clock: The present time, where the database's does not decide.
         rng: Chance, injected so that a test can hold it still.
         durations: What this process has seen of how long tasks take.
+        checks: What this process may still spend on checks.
+        checks_due: Set when a check may have a hidden task to queue.
+        checks_ready: Set when a check may have results to compare.
         metrics: What this process counts of itself.
     """
 
@@ -51,6 +56,9 @@ class Market:
     clock: Clock
     rng: random.Random
     durations: Durations = field(default_factory=Durations)
+    checks: CheckBudget = field(default_factory=CheckBudget)
+    checks_due: asyncio.Event = field(default_factory=asyncio.Event)
+    checks_ready: asyncio.Event = field(default_factory=asyncio.Event)
     metrics: Metrics = field(default_factory=Metrics)
 
     @property

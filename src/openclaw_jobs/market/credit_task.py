@@ -4,18 +4,15 @@ from typing import Final
 
 import msgspec
 
-from openclaw_jobs import ledger
-from openclaw_jobs.buyers import TotalsChange, update_totals
 from openclaw_jobs.economy.rules import credit_window
 from openclaw_jobs.kit.errors import Problem, not_found
 from openclaw_jobs.kit.failpoints import failpoint
-from openclaw_jobs.ledger import Account, Split
 from openclaw_jobs.market.context import Market
+from openclaw_jobs.market.take_back import apply_credit
 from openclaw_jobs.market.unit import Replay, Unit, run
-from openclaw_jobs.payments import rules, store_lots
+from openclaw_jobs.payments import rules
 from openclaw_jobs.tasks import store_credits as store
 from openclaw_jobs.tasks.models import Credit, CreditableTask
-from openclaw_jobs.workers import service as workers
 
 RULES: Final = "rules"
 """Who decided a credit that no operator was asked about."""
@@ -58,7 +55,7 @@ async def credit_task(
             unit.conn,
             Credit(
                 task_id=task.task_id,
-                buyer_id=task.buyer_id,
+                buyer_id=buyer_id,
                 worker_id=task.worker_id or "",
                 amount_cents=task.price_cents,
                 reason=reason,
@@ -93,52 +90,3 @@ async def _check_creditable(market: Market, unit: Unit, task: CreditableTask) ->
         raise Problem("not_creditable", f"The {hours} hours for asking a credit have passed.")
     if await store.select_credit(unit.conn, task.task_id) is not None:
         raise Problem("not_creditable", "A credit for this task was asked and declined.")
-
-
-async def apply_credit(unit: Unit, task: CreditableTask) -> int:
-    """Take a locked task's price from its worker and the platform; returns the buyer's balance.
-
-    The worker's balances are locked before its lots, as everybody does who touches lots.
-    """
-    worker_id = task.worker_id or ""
-    held = (await ledger.lock_balances(unit.conn, [worker_id]))[worker_id]
-    lot = await store_lots.lock_lot(unit.conn, task.task_id)
-    if lot is None:
-        raise LookupError(f"{task.task_id} is completed and has no earning")
-    others = (
-        []
-        if lot.status == "frozen"
-        else await store_lots.lock_open_lots(
-            unit.conn, worker_id, min(lot.net_cents, held[Account.WORKER_AVAILABLE])
-        )
-    )
-    taken = rules.claw_back(lot, others)
-    await store_lots.update_lots(unit.conn, taken.changes)
-    failpoint("credit.lots_taken")
-    credit = ledger.credit(
-        task.task_id,
-        task.buyer_id,
-        Split(task.promo_cents, task.price_cents - task.promo_cents),
-        worker_id,
-        lot.commission_cents,
-        {
-            Account.WORKER_FROZEN: taken.frozen_cents,
-            Account.WORKER_AVAILABLE: taken.available_cents,
-            Account.RECEIVABLE_WORKER: taken.owed_cents,
-        },
-    )
-    await ledger.post(unit.conn, [credit] if credit else [])
-    failpoint("credit.posted")
-    await update_totals(unit.conn, [TotalsChange(task.buyer_id, credited_cents=task.price_cents)])
-    await workers.add_credit(unit.conn, worker_id, lot.net_cents)
-    await store.set_status(unit.conn, task.task_id, "credited", task.price_cents)
-    balance = ledger.spendable_cents(await ledger.balances(unit.conn, task.buyer_id))
-    unit.tell(
-        task.buyer_id,
-        "task.credited",
-        task.task_id,
-        status="credited",
-        price_cents=task.price_cents,
-    )
-    unit.tell(task.buyer_id, "balance", None, balance_cents=balance)
-    return balance

@@ -3,7 +3,7 @@
 from openclaw_jobs import audit
 from openclaw_jobs.kit.errors import Problem, not_found
 from openclaw_jobs.market.context import Market
-from openclaw_jobs.market.credit_task import apply_credit
+from openclaw_jobs.market.take_back import apply_credit
 from openclaw_jobs.market.unit import Replay, Unit, run
 from openclaw_jobs.tasks import store_credits as store
 from openclaw_jobs.tasks.models import Credit

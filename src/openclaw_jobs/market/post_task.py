@@ -25,6 +25,8 @@ from openclaw_jobs.kit.money import format_cents
 from openclaw_jobs.ledger import Account, Split
 from openclaw_jobs.market import store as store_replays
 from openclaw_jobs.market.context import Market
+from openclaw_jobs.market.draw_checks import draw_shadow
+from openclaw_jobs.market.grant_checks import grant_if_due
 from openclaw_jobs.market.unit import (
     Replay,
     Unit,
@@ -33,6 +35,8 @@ from openclaw_jobs.market.unit import (
     is_remembered,
     run,
 )
+from openclaw_jobs.quality import store_checks
+from openclaw_jobs.quality.checks import NewCheck
 from openclaw_jobs.tasks import Message, NewTask, store
 from openclaw_jobs.tasks.rules import input_chars, queue_rank
 from openclaw_jobs.workers import Tier
@@ -160,6 +164,7 @@ async def post_tasks(market: Market, posts: Sequence[Post]) -> list[PostedTask |
     A refused order changes nothing and keeps nobody else's from being taken. Should the database
     refuse the whole (it has no reason to), each order is tried alone.
     """
+    await grant_if_due(market)
     try:
         async with begin(market, pipelined=True) as unit:
             return await _Batch(market, unit, posts).run()
@@ -191,6 +196,7 @@ class _Batch:
         self._posts = posts
         self._answers: dict[int, PostedTask | Exception] = {}
         self._tasks: list[NewTask] = []
+        self._checks: list[NewCheck] = []
 
     async def run(self) -> list[PostedTask | Exception]:
         """Sort out what was answered before or is refused, and write the rest set by set."""
@@ -248,8 +254,12 @@ class _Batch:
         balances[Account.BUYER_PAID] -= split.paid_cents
         dispatch = self._market.config.dispatch
         now = self._unit.now
+        task_id = new_id("task")
+        check = draw_shadow(self._market, self._unit, task_id, order.category, price)
+        if check is not None:
+            self._checks.append(check)
         task = NewTask(
-            task_id=new_id("task"),
+            task_id=task_id,
             buyer_id=order.buyer_id,
             category=order.category,
             price_cents=price,
@@ -262,26 +272,31 @@ class _Batch:
             conversation_id=order.conversation_id,
             created_at=now,
             expires_at=now + timedelta(seconds=dispatch.queue_expiry_seconds),
+            lineage=order.lineage,
         )
         self._tasks.append(task)
         balance = ledger.spendable_cents(balances)
-        self._unit.tell(
-            task.buyer_id, "task.queued", task.task_id, status="queued", price_cents=price
-        )
-        self._unit.tell(task.buyer_id, "balance", None, balance_cents=balance)
+        self._unit.tell(order.buyer_id, "task.queued", task_id, status="queued", price_cents=price)
+        self._unit.tell(order.buyer_id, "balance", None, balance_cents=balance)
         self._unit.queue(task.category)
-        return PostedTask(task.task_id, task.category, price, balance, now)
+        return PostedTask(task_id, task.category, price, balance, now)
 
     async def _write(self) -> None:
+        buyers = [t.buyer_id or "" for t in self._tasks]
         charges = [
-            ledger.task_charge(t.task_id, t.buyer_id, t.promo_cents, t.price_cents - t.promo_cents)
-            for t in self._tasks
+            ledger.task_charge(t.task_id, buyer, t.promo_cents, t.price_cents - t.promo_cents)
+            for t, buyer in zip(self._tasks, buyers, strict=True)
         ]
         await store.insert_tasks(self._unit.conn, self._tasks)
+        if self._checks:
+            await store_checks.insert_checks(self._unit.conn, self._checks)
         await ledger.post(self._unit.conn, [charge for charge in charges if charge is not None])
         await update_totals(
             self._unit.conn,
-            [TotalsChange(t.buyer_id, spent_cents=t.price_cents) for t in self._tasks],
+            [
+                TotalsChange(buyer, spent_cents=t.price_cents)
+                for t, buyer in zip(self._tasks, buyers, strict=True)
+            ],
         )
 
     async def _keep(self, keyed: Sequence[int]) -> None:

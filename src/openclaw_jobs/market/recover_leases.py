@@ -11,9 +11,11 @@ from openclaw_jobs.dispatch.store import leases as store
 from openclaw_jobs.economy import Dispatch
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.end_tasks import refund_tasks
+from openclaw_jobs.market.queue_checks import end_leftovers
 from openclaw_jobs.market.store import try_job_lock
 from openclaw_jobs.market.submit_work import put_back
 from openclaw_jobs.market.unit import Unit, begin
+from openclaw_jobs.quality import store_records as records
 from openclaw_jobs.tasks import store as tasks
 from openclaw_jobs.workers import StatsChange
 from openclaw_jobs.workers import service as workers
@@ -57,6 +59,7 @@ async def _recover_batch(market: Market, unit: Unit) -> Recovered:
     suspended = await _end_lost(unit, lost, dispatch) if lost else []
     expired = await tasks.expire_queued(unit.conn, _BATCH)
     await refund_tasks(unit, expired, "expired")
+    await end_leftovers(unit, _BATCH)
     failed = sum(lease.failures + 1 >= dispatch.max_attempts for lease in lost)
     return Recovered(
         requeued=len(lost) - failed,
@@ -75,6 +78,7 @@ async def _end_lost(unit: Unit, lost: list[Lease], dispatch: Dispatch) -> list[s
     await workers.add_stats(
         unit.conn, [StatsChange(lease.worker_id, expired=1) for lease in lost], now
     )
+    await records.reset_streaks(unit.conn, [lease.worker_id for lease in lost])
     return await workers.strike(
         unit.conn,
         [x.worker_id for x in lost if not is_tasks_fault(x.failures, dispatch.task_fault_after)],

@@ -21,8 +21,10 @@ from openclaw_jobs.economy.rules import freeze_window
 from openclaw_jobs.kit.errors import Problem, not_found
 from openclaw_jobs.kit.timefmt import rfc3339_or_none
 from openclaw_jobs.kit.tokens import hash_token
+from openclaw_jobs.market.check_results import check_results
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.end_tasks import refund_tasks
+from openclaw_jobs.market.grant_checks import grant_if_due
 from openclaw_jobs.market.unit import Unit, begin
 from openclaw_jobs.payments import NewEarning
 from openclaw_jobs.payments import store as earnings_store
@@ -67,6 +69,7 @@ def lease_lost() -> Problem:
 
 async def submit_work(market: Market, submissions: Sequence[Submission]) -> list[Answer]:
     """Handle submissions of any workers together; answers in order, each on its own."""
+    await grant_if_due(market)
     try:
         async with begin(market, pipelined=True) as unit:
             batch = _Batch(market, unit, submissions)
@@ -95,6 +98,7 @@ class _Batch:
     """The state of one transaction."""
 
     def __init__(self, market: Market, unit: Unit, submissions: Sequence[Submission]) -> None:
+        self._market = market
         self._config = market.config
         self._unit = unit
         self._submissions = submissions
@@ -203,6 +207,7 @@ class _Batch:
             accepted[0][0].now,
         )
         await workers.clear_strikes(self._unit.conn, [lease.worker_id for lease, _ in done])
+        await check_results(self._market, self._unit, [lease for lease, _ in done])
 
     async def _complete(self, done: Sequence[tuple[Lease, Submission]]) -> None:
         now = done[0][0].now
@@ -256,7 +261,9 @@ async def put_back(unit: Unit, ended: Sequence[Lease], *, max_attempts: int) -> 
         await refund_tasks(
             unit,
             [
-                QueuedTask(x.task_id, x.buyer_id, x.price_cents, x.promo_cents, x.category)
+                QueuedTask(
+                    x.task_id, x.buyer_id, x.price_cents, x.promo_cents, x.category, x.check_id
+                )
                 for x in last
             ],
             "failed",

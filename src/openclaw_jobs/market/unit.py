@@ -23,7 +23,18 @@ _SERVER_ERROR = 500
 
 
 class Unit:
-    """A transaction under way, and what is to be told once it has been committed."""
+    """A transaction under way, and what is to be told once it has been committed.
+
+    Attributes:
+        conn: Its connection.
+        now: When it began, by the process's clock.
+        events: What buyers are told.
+        queued: The categories in which a task can be claimed.
+        reserved_cents: What it has taken of this process's budget of checks.
+        paid_cents: What it settled of buyers' tasks.
+        paid_claims: How many of buyers' tasks it handed out.
+        checks_moved: Whether a check may have something due or to compare.
+    """
 
     def __init__(self, conn: Connection, now: datetime) -> None:
         """Begin with nothing to tell."""
@@ -31,20 +42,32 @@ class Unit:
         self.now = now
         self.events: list[NewEvent] = []
         self.queued: list[str] = []
+        self.reserved_cents = 0
+        self.paid_cents = 0
+        self.paid_claims = 0
+        self.checks_moved = False
 
     def tell(
         self,
-        buyer_id: str,
+        buyer_id: str | None,
         kind: EventType,
         task_id: str | None,
         **data: Any,  # noqa: ANN401 - JSON members of the event
     ) -> None:
-        """Have an event written with this transaction."""
-        self.events.append(NewEvent(buyer_id, kind, task_id, data))
+        """Have an event written with this transaction; a hidden task has nobody to tell."""
+        if buyer_id is not None:
+            self.events.append(NewEvent(buyer_id, kind, task_id, data))
 
     def queue(self, category: str) -> None:
         """A task of this category can be claimed from the commit on."""
         self.queued.append(category)
+
+    def forget(self) -> None:
+        """What was done so far was undone, and is not to be told; a reserve stays taken."""
+        self.events.clear()
+        self.queued.clear()
+        self.paid_cents = self.paid_claims = 0
+        self.checks_moved = False
 
 
 class Replay(msgspec.Struct, Generic[T], frozen=True):
@@ -67,13 +90,25 @@ async def begin(market: Market, *, pipelined: bool = False) -> AsyncIterator[Uni
 
     `pipelined` is that of `Database.transaction`.
     """
-    async with market.db.transaction(pipelined=pipelined) as conn:
-        unit = Unit(conn, market.clock.now())
-        yield unit
-        # Last, since it holds the buyers' sequences until the commit.
-        await events.append(conn, unit.events, unit.now)
-        failpoint("transaction.written")
+    unit: Unit | None = None
+    committed = False
+    try:
+        async with market.db.transaction(pipelined=pipelined) as conn:
+            unit = Unit(conn, market.clock.now())
+            yield unit
+            # Last, since it holds the buyers' sequences until the commit.
+            await events.append(conn, unit.events, unit.now)
+            failpoint("transaction.written")
+        committed = True
+    finally:
+        if unit is not None and unit.reserved_cents:
+            market.checks.ended(unit.reserved_cents, committed=committed)
     failpoint("transaction.committed")
+    if unit.paid_cents or unit.paid_claims:
+        market.checks.count(paid_cents=unit.paid_cents, paid_claims=unit.paid_claims)
+    if unit.checks_moved:
+        market.checks_due.set()
+        market.checks_ready.set()
     if unit.events or unit.queued:
         market.bus.publish(
             Wake(
@@ -115,8 +150,7 @@ async def run(
             if not is_remembered(problem):
                 raise
             refused = problem
-            unit.events.clear()
-            unit.queued.clear()
+            unit.forget()
             await _store(unit.conn, replay.key, replay.refusal(problem))
         else:
             await _store(unit.conn, replay.key, replay.answer(cast("T", value)))

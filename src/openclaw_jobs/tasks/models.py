@@ -36,11 +36,13 @@ class NewTask(msgspec.Struct, frozen=True):
     """A task as it is first written. Exactly one of `prompt` and `messages` is given.
 
     `messages` and `metadata` are JSON texts; `promo_cents` is the part of the price that bonus
-    money paid; `queue_rank` is what the queue is ordered by (see `rules.queue_rank`).
+    money paid; `queue_rank` is what the queue is ordered by (see `rules.queue_rank`). A task with
+    `check_id` is looked at by that check, and without a buyer it is the platform's own; `lineage`
+    is what all tasks with its text have in common.
     """
 
     task_id: str
-    buyer_id: str
+    buyer_id: str | None
     category: str
     price_cents: int
     promo_cents: int
@@ -52,6 +54,8 @@ class NewTask(msgspec.Struct, frozen=True):
     conversation_id: str | None
     created_at: datetime
     expires_at: datetime
+    check_id: str | None = None
+    lineage: str | None = None
 
 
 class TaskView(msgspec.Struct, frozen=True):
@@ -83,26 +87,35 @@ class TaskPage(msgspec.Struct, frozen=True):
 
 
 class QueuedTask(msgspec.Struct, frozen=True):
-    """What is needed to end a task that was not done and give its price back."""
+    """What is needed to end a task that was not done and give its price back.
+
+    Without a buyer the platform paid; `check_id` is the check that it was of.
+    """
 
     task_id: str
-    buyer_id: str
+    buyer_id: str | None
     price_cents: int
     promo_cents: int
     category: str
+    check_id: str | None = None
 
 
 class CreditableTask(msgspec.Struct, frozen=True):
-    """A locked task with what decides whether its price may go back; `now` is the database's."""
+    """A locked task with what decides whether its price may go back; `now` is the database's.
+
+    Without a buyer the platform paid.
+    """
 
     task_id: str
-    buyer_id: str
+    buyer_id: str | None
     worker_id: str | None
     status: TaskStatus
     price_cents: int
     promo_cents: int
     completed_at: datetime | None
     now: datetime
+    category: str
+    min_tier: int
 
 
 class Credit(msgspec.Struct, frozen=True):

@@ -26,17 +26,17 @@ async def insert_tasks(conn: Connection, tasks: Sequence[NewTask]) -> None:
         WITH fresh AS (
             SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[],
                 %s::smallint[], %s::bigint[], %s::text[], %s::timestamptz[], %s::timestamptz[],
-                %s::text[], %s::text[], %s::text[])
+                %s::text[], %s::text[], %s::text[], %s::text[], %s::text[])
                 AS f (id, buyer_id, category, price, promo, min_tier, rank, conversation_id,
-                    created_at, expires_at, prompt, messages, metadata)
+                    created_at, expires_at, prompt, messages, metadata, check_id, lineage)
         ), texts AS (
             INSERT INTO task_inputs (task_id, prompt, messages, metadata)
             SELECT id, prompt, messages, metadata FROM fresh
         )
         INSERT INTO tasks (id, buyer_id, category, price_cents, promo_cents, min_tier,
-            queue_rank, conversation_id, created_at, expires_at)
+            queue_rank, conversation_id, created_at, expires_at, check_id, lineage)
         SELECT id, buyer_id, category, price, promo, min_tier, rank, conversation_id,
-            created_at, expires_at
+            created_at, expires_at, check_id, lineage
         FROM fresh
         """,
         (
@@ -53,6 +53,8 @@ async def insert_tasks(conn: Connection, tasks: Sequence[NewTask]) -> None:
             text_array([t.prompt for t in tasks]),
             text_array([t.messages for t in tasks]),
             text_array([t.metadata for t in tasks]),
+            text_array([t.check_id for t in tasks]),
+            text_array([t.lineage for t in tasks]),
         ),
     )
 
@@ -112,7 +114,7 @@ async def end_queued(
         """
         UPDATE tasks SET status = %s, completed_at = %s
         WHERE id = %s AND buyer_id = %s AND status = 'queued'
-        RETURNING id, buyer_id, price_cents, promo_cents, category
+        RETURNING id, buyer_id, price_cents, promo_cents, category, check_id
         """,
         (status, now, task_id, buyer_id),
     )
@@ -128,9 +130,22 @@ async def expire_queued(conn: Connection, limit: int) -> list[QueuedTask]:
         WHERE id IN (
             SELECT id FROM tasks WHERE status = 'queued' AND expires_at <= now()
             ORDER BY expires_at LIMIT %s FOR UPDATE SKIP LOCKED)
-        RETURNING id, buyer_id, price_cents, promo_cents, category
+        RETURNING id, buyer_id, price_cents, promo_cents, category, check_id
         """,
         (limit,),
+    )
+    return [QueuedTask(*row) for row in await cursor.fetchall()]
+
+
+async def expire(conn: Connection, task_ids: Sequence[str]) -> list[QueuedTask]:
+    """Expire tasks that are locked and queued, before their time."""
+    cursor = await conn.execute(
+        """
+        UPDATE tasks SET status = 'expired', completed_at = now()
+        WHERE id = ANY(%s::text[]) AND status = 'queued'
+        RETURNING id, buyer_id, price_cents, promo_cents, category, check_id
+        """,
+        (text_array(task_ids),),
     )
     return [QueuedTask(*row) for row in await cursor.fetchall()]
 

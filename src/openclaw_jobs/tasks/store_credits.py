@@ -13,7 +13,8 @@ async def lock_task(conn: Connection, task_id: str, buyer_id: str | None) -> Cre
     """A task for a decision on its price; of this buyer only, if one is given."""
     cursor = await conn.execute(
         """
-        SELECT id, buyer_id, worker_id, status, price_cents, promo_cents, completed_at, now()
+        SELECT id, buyer_id, worker_id, status, price_cents, promo_cents, completed_at, now(),
+            category, min_tier
         FROM tasks WHERE id = %(task)s AND (%(buyer)s::text IS NULL OR buyer_id = %(buyer)s)
         FOR UPDATE
         """,

@@ -19,7 +19,7 @@ _LEASE = """t.id, l.worker_id, l.token_hash, l.attempt, l.rate_bp, l.earning_cen
 
 def _lease(row: Sequence[Any]) -> Lease:
     record = Record() if row[18] is None else Record(*row[18:22])
-    return Lease(row[0], row[1], bytes(row[2]), *row[3:18], record)
+    return Lease(row[0], row[1], bytes(row[2]), *[*row[3:18], record])
 
 
 async def lock_leases(conn: Connection, task_ids: Sequence[str]) -> list[Lease]:

@@ -37,6 +37,10 @@ def _tasks() -> None:
             ADD CONSTRAINT somebody_pays CHECK (buyer_id IS NOT NULL OR check_id IS NOT NULL),
             ADD CONSTRAINT hidden_has_lineage CHECK (check_id IS NULL OR lineage IS NOT NULL);
 
+        -- Copies that nobody took before their check was over.
+        CREATE INDEX tasks_hidden ON tasks (check_id)
+            WHERE buyer_id IS NULL AND status = 'queued';
+
         -- Whom a text of which there are several executions was shown to: nobody gets it twice.
         -- The lineage is the id of the original task, or of the gold task.
         CREATE TABLE lineage_readers (
@@ -130,11 +134,16 @@ def _checks() -> None:
             CONSTRAINT over_has_time CHECK (
                 (stage IN ('decided', 'void')) = (decided_at IS NOT NULL))
         );
-        CREATE INDEX checks_due ON checks (due_at) WHERE stage = 'due';
+        -- A copy, or an arbiter, that is to be queued at its time.
+        CREATE INDEX checks_due ON checks (due_at) WHERE stage = 'due'
+            OR (stage = 'arbitrating' AND arbiter_task_id IS NULL);
         CREATE INDEX checks_ready ON checks (id) WHERE stage IN ('comparing', 'deciding');
         CREATE INDEX checks_open ON checks (first_worker_id)
             WHERE stage NOT IN ('decided', 'void');
         CREATE INDEX checks_original ON checks (original_task_id);
+        -- Gold tasks that wait for a worker.
+        CREATE INDEX checks_gold ON checks (gold_id)
+            WHERE gold_id IS NOT NULL AND stage IN ('due', 'copying');
         CREATE INDEX checks_spent ON checks (created_at) INCLUDE (reserved_cents, spent_cents);
         CREATE INDEX checks_stage ON checks (stage, id);
     """)

@@ -1,0 +1,37 @@
+"""What a submission means for checks: it is a part of one, or one may be made of it."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from openclaw_jobs.dispatch.models import Lease
+from openclaw_jobs.market.context import Market
+from openclaw_jobs.market.draw_checks import draw_spot
+from openclaw_jobs.market.unit import Unit
+from openclaw_jobs.quality import store_checks as store
+from openclaw_jobs.quality.checks import NewCheck, Part
+
+
+async def check_results(market: Market, unit: Unit, done: Sequence[Lease]) -> None:
+    """Bring results, which are written, to the checks that they are of, and draw new ones.
+
+    At most two statements, sent with the others of the transaction; none where nothing is to do.
+    """
+    parts = [
+        Part(lease.check_id, lease.task_id, lease.worker_id)
+        for lease in done
+        if lease.check_id is not None
+    ]
+    drawn: Counter[str] = Counter()
+    fresh: list[NewCheck] = []
+    for lease in done:
+        if lease.buyer_id is not None:
+            unit.paid_cents += lease.price_cents
+        check = draw_spot(market, unit, lease, drawn[lease.worker_id])
+        if check is not None:
+            drawn[lease.worker_id] += 1
+            fresh.append(check)
+    if parts:
+        await store.advance(unit.conn, parts)
+        unit.checks_moved = True
+    if fresh:
+        await store.insert_checks(unit.conn, fresh)

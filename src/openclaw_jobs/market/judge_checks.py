@@ -1,0 +1,56 @@
+"""Results that can be compared are compared, outside any transaction, and judged in one each."""
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from openclaw_jobs.economy.rules import by_category
+from openclaw_jobs.kit.failpoints import failpoint
+from openclaw_jobs.market.apply_verdict import apply_finding
+from openclaw_jobs.market.context import Market
+from openclaw_jobs.market.unit import begin
+from openclaw_jobs.quality import comparing
+from openclaw_jobs.quality import store_checks as store
+from openclaw_jobs.quality.checks import Finding, Texts
+from openclaw_jobs.quality.judging import judge
+
+_BATCH: Final = 20
+_MAX_BATCHES: Final = 50
+_log = structlog.get_logger(__name__)
+
+
+async def judge_checks(market: Market) -> int:
+    """Judge every check that has its results; how many were moved on.
+
+    Any number of processes may call this: two may compare the same results, and one verdict counts.
+    """
+    market.checks_ready.clear()
+    moved = 0
+    seen: set[tuple[str, str]] = set()
+    for _ in range(_MAX_BATCHES):
+        async with market.db.read() as conn:
+            ready = await store.select_ready(conn, _BATCH)
+        fresh = [texts for texts in ready if (texts.check_id, texts.stage) not in seen]
+        for texts in fresh:
+            seen.add((texts.check_id, texts.stage))
+            moved += await _judge(market, texts)
+        if not fresh:
+            break
+    return moved
+
+
+async def _judge(market: Market, texts: Texts) -> bool:
+    finding = await asyncio.to_thread(_compare, market, texts)
+    failpoint("check.compared")
+    async with begin(market) as unit:
+        moved = await apply_finding(market, unit, texts.check_id, texts.stage, finding)
+    if moved and finding is not None:
+        # Neither texts nor workers: a log is read by more people than may know of a check.
+        _log.info("check_moved", check=texts.check_id, agree=finding.agree, reason=finding.reason)
+    return moved
+
+
+def _compare(market: Market, texts: Texts) -> Finding | None:
+    rule = by_category(market.config.quality.thresholds, texts.category)
+    return judge(texts, comparing.comparer(rule))

@@ -1,0 +1,108 @@
+"""The hidden tasks of checks join the queue, each at its own random time."""
+
+import asyncio
+from datetime import timedelta
+from typing import Final
+
+from openclaw_jobs import ledger
+from openclaw_jobs.economy import price_bonus_seconds
+from openclaw_jobs.kit.failpoints import failpoint
+from openclaw_jobs.kit.ids import new_id
+from openclaw_jobs.market.context import Market
+from openclaw_jobs.market.end_tasks import refund_tasks
+from openclaw_jobs.market.unit import Unit, begin
+from openclaw_jobs.quality import store_checks as store
+from openclaw_jobs.quality import store_hidden as hidden
+from openclaw_jobs.quality.checks import Check
+from openclaw_jobs.tasks import NewTask
+from openclaw_jobs.tasks import store as tasks
+from openclaw_jobs.tasks.rules import queue_rank
+
+LOOK_EVERY_S: Final = 1.0
+"""What other processes have made due is found at the next look."""
+
+_BATCH: Final = 50
+_MAX_BATCHES: Final = 100
+
+
+async def queue_checks(market: Market) -> int:
+    """Queue every copy, gold task and arbiter that is due; how many.
+
+    Any number of processes may call this: each takes what nobody else is taking.
+    """
+    queued = 0
+    for _ in range(_MAX_BATCHES):
+        async with begin(market) as unit:
+            due = await store.lock_due(unit.conn, _BATCH)
+            for check in due:
+                queued += await _queue(market, unit, check)
+            failpoint("check.queued")
+        if len(due) < _BATCH:
+            break
+    return queued
+
+
+async def follow_due(market: Market) -> None:
+    """Queue what is due, and be woken when the next is, to the millisecond.
+
+    So no hidden task joins the queue at the turn of a second, or with others.
+    """
+    market.checks_due.clear()
+    seconds = await _seconds_to_next(market)
+    if seconds is not None and seconds <= 0:
+        await queue_checks(market)
+        seconds = await _seconds_to_next(market)
+    if seconds is not None and seconds <= LOOK_EVERY_S:
+        asyncio.get_running_loop().call_later(max(0.0, seconds), market.checks_due.set)
+
+
+async def _seconds_to_next(market: Market) -> float | None:
+    async with market.db.read() as conn:
+        return await store.next_due_seconds(conn)
+
+
+async def _queue(market: Market, unit: Unit, check: Check) -> bool:
+    """Queue one hidden task as a paid one of now would be."""
+    if not market.config.quality.enabled:
+        await store.set_void(unit.conn, check.check_id, "checks were switched off")
+        return False
+    source = await hidden.select_source(unit.conn, check.original_task_id, check.gold_id)
+    if source is None:
+        await store.set_void(unit.conn, check.check_id, "there is nothing to do again")
+        return False
+    task_id = new_id("task")
+    dispatch, price = market.config.dispatch, check.price_cents
+    task = NewTask(
+        task_id=task_id,
+        buyer_id=None,
+        category=check.category,
+        price_cents=price,
+        promo_cents=0,
+        min_tier=source.min_tier,
+        queue_rank=queue_rank(unit.now, price_bonus_seconds(dispatch, price)),
+        prompt=source.prompt,
+        messages=source.messages,
+        metadata=None,
+        conversation_id=None,
+        created_at=unit.now,
+        expires_at=unit.now + timedelta(seconds=dispatch.queue_expiry_seconds),
+        check_id=check.check_id,
+        lineage=check.gold_id or check.original_task_id,
+    )
+    await tasks.insert_tasks(unit.conn, [task])
+    charge = ledger.check_charge(task_id, price)
+    await ledger.post(unit.conn, [charge] if charge else [])
+    await store.set_queued(unit.conn, check.check_id, task_id)
+    if check.gold_id is not None:
+        await hidden.add_exposure(unit.conn, check.gold_id)
+    unit.queue(check.category)
+    return True
+
+
+async def end_leftovers(unit: Unit, limit: int) -> int:
+    """Take copies out of the queue whose check ended before anybody took them; how many."""
+    left = await store.lock_leftovers(unit.conn, limit)
+    if left:
+        ended = await tasks.expire(unit.conn, left)
+        await refund_tasks(unit, ended, "expired")
+    return len(left)

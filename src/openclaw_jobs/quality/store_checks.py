@@ -1,0 +1,328 @@
+"""SQL of checks: made, moved on, and looked at. Whoever locks tasks too locks those first."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from openclaw_jobs.db import Connection
+from openclaw_jobs.db.arrays import int_array, text_array
+from openclaw_jobs.quality.checks import Check, Ended, NewCheck, Part, Texts
+from openclaw_jobs.quality.record import Verdict
+
+CHECK: Final = """c.id, c.kind, c.stage, c.category, c.price_cents, c.original_task_id, c.gold_id,
+    c.copy_task_id, c.arbiter_task_id, c.first_worker_id, c.second_worker_id, c.third_worker_id,
+    c.reserved_cents, c.spent_cents, c.first_verdict, c.second_verdict"""
+
+
+def check_of(row: Sequence[object]) -> Check:
+    """A row of the columns `CHECK`."""
+    first, second = (None if v is None else Verdict(str(v)) for v in row[14:16])
+    fields = dict(zip(Check.__struct_fields__[:14], row[:14], strict=True))
+    return Check(**fields, first_verdict=first, second_verdict=second)  # type: ignore[arg-type]
+
+
+async def insert_checks(conn: Connection, checks: Sequence[NewCheck]) -> None:
+    """Insert checks whose hidden task is queued later.
+
+    Who has been shown an original is noted in the same statement: nobody of them does the copy.
+    """
+    await conn.execute(
+        """
+        WITH fresh AS (
+            SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[],
+                %s::text[], %s::text[], %s::float8[], %s::bigint[])
+                AS f (id, kind, category, price, original, gold, first_worker, delay, reserved)
+        ), read AS (
+            INSERT INTO lineage_readers (lineage, worker_id)
+            SELECT DISTINCT f.original, a.worker_id FROM fresh f
+            JOIN attempts a ON a.task_id = f.original COLLATE "C"
+            UNION SELECT f.original, f.first_worker FROM fresh f
+            WHERE f.original IS NOT NULL AND f.first_worker IS NOT NULL
+            ON CONFLICT DO NOTHING
+        )
+        INSERT INTO checks (id, kind, stage, category, price_cents, original_task_id, gold_id,
+            first_worker_id, due_at, reserved_cents)
+        SELECT id, kind, 'due', category, price, original, gold, first_worker,
+            now() + make_interval(secs => delay), reserved
+        FROM fresh
+        """,
+        (
+            text_array([c.check_id for c in checks]),
+            text_array([c.kind for c in checks]),
+            text_array([c.category for c in checks]),
+            int_array([c.price_cents for c in checks]),
+            text_array([c.original_task_id for c in checks]),
+            text_array([c.gold_id for c in checks]),
+            text_array([c.first_worker_id for c in checks]),
+            "{" + ",".join(str(c.delay_seconds) for c in checks) + "}",
+            int_array([c.reserved_cents for c in checks]),
+        ),
+    )
+
+
+async def advance(conn: Connection, parts: Sequence[Part]) -> None:
+    """Note who did which part, and move checks on that have all they need.
+
+    One row a check, even where several of its parts come in one batch.
+    """
+    await conn.execute(
+        """
+        WITH done AS (
+            SELECT * FROM unnest(%s::text[], %s::text[], %s::text[])
+                AS d (check_id, task_id, worker_id)
+        ), locked AS (
+            SELECT c.id, c.original_task_id, c.copy_task_id, c.arbiter_task_id FROM checks c
+            WHERE c.id = ANY(SELECT check_id COLLATE "C" FROM done) ORDER BY c.id FOR UPDATE
+        ), roles AS (
+            SELECT l.id,
+                max(d.worker_id) FILTER (WHERE d.task_id = l.original_task_id) AS first,
+                max(d.worker_id) FILTER (WHERE d.task_id = l.copy_task_id) AS second,
+                max(d.worker_id) FILTER (WHERE d.task_id = l.arbiter_task_id) AS third
+            FROM locked l JOIN done d ON d.check_id = l.id GROUP BY l.id
+        )
+        UPDATE checks c SET
+            first_worker_id = coalesce(c.first_worker_id, r.first),
+            second_worker_id = coalesce(c.second_worker_id, r.second),
+            third_worker_id = coalesce(c.third_worker_id, r.third),
+            stage = CASE
+                WHEN c.stage = 'copying' AND coalesce(c.second_worker_id, r.second) IS NOT NULL
+                    AND (c.kind = 'gold' OR coalesce(c.first_worker_id, r.first) IS NOT NULL)
+                THEN 'comparing'
+                WHEN c.stage = 'arbitrating' AND r.third IS NOT NULL THEN 'deciding'
+                ELSE c.stage END
+        FROM roles r WHERE c.id = r.id
+        """,
+        (
+            text_array([p.check_id for p in parts]),
+            text_array([p.task_id for p in parts]),
+            text_array([p.worker_id for p in parts]),
+        ),
+    )
+
+
+async def end_parts(conn: Connection, ended: Sequence[Ended]) -> None:
+    """End checks that lost one of their tasks: nobody is blamed, and the reserve returns.
+
+    What a hidden task cost and got back is no expense any more, be its check over or not. A gold
+    task that nobody did was shown to nobody who answered, and may be shown again.
+    """
+    await conn.execute(
+        """
+        WITH lost AS (
+            SELECT check_id, sum(cents)::bigint AS cents, max(reason) AS reason
+            FROM unnest(%s::text[], %s::bigint[], %s::text[]) AS l (check_id, cents, reason)
+            GROUP BY check_id
+        ), locked AS (
+            SELECT c.id, c.stage, c.gold_id FROM checks c
+            WHERE c.id = ANY(SELECT check_id COLLATE "C" FROM lost) ORDER BY c.id FOR UPDATE
+        ), unseen AS (
+            UPDATE golds g SET exposures = greatest(0, g.exposures - 1)
+            FROM locked l WHERE g.id = l.gold_id AND l.stage NOT IN ('decided', 'void')
+        )
+        UPDATE checks c SET
+            spent_cents = c.spent_cents - l.cents,
+            reserved_cents = 0,
+            stage = CASE WHEN c.stage IN ('decided', 'void') THEN c.stage ELSE 'void' END,
+            reason = CASE WHEN c.stage IN ('decided', 'void') THEN c.reason ELSE l.reason END,
+            decided_at = coalesce(c.decided_at, now())
+        FROM lost l JOIN locked k ON k.id = l.check_id WHERE c.id = k.id
+        """,
+        (
+            text_array([e.check_id for e in ended]),
+            int_array([e.refunded_cents for e in ended]),
+            text_array([e.reason for e in ended]),
+        ),
+    )
+
+
+async def lock_due(conn: Connection, limit: int) -> list[Check]:
+    """Lock checks whose hidden task is to be queued now by the database's clock."""
+    cursor = await conn.execute(
+        f"""
+        SELECT {CHECK} FROM checks c
+        WHERE (c.stage = 'due' OR (c.stage = 'arbitrating' AND c.arbiter_task_id IS NULL))
+            AND c.due_at <= now()
+        ORDER BY c.due_at LIMIT %s FOR UPDATE SKIP LOCKED
+        """,  # noqa: S608 - own column list
+        (limit,),
+    )
+    return [check_of(row) for row in await cursor.fetchall()]
+
+
+async def next_due_seconds(conn: Connection) -> float | None:
+    """In how many seconds the next hidden task is to be queued; None if there is none."""
+    cursor = await conn.execute(
+        """
+        SELECT extract(epoch FROM min(due_at) - clock_timestamp())::float8 FROM checks c
+        WHERE c.stage = 'due' OR (c.stage = 'arbitrating' AND c.arbiter_task_id IS NULL)
+        """
+    )
+    row = await cursor.fetchone()
+    return None if row is None else row[0]
+
+
+async def set_queued(conn: Connection, check_id: str, task_id: str) -> None:
+    """Note that a check's copy, or else its arbiter, is in the queue."""
+    await conn.execute(
+        """
+        UPDATE checks SET
+            copy_task_id = CASE WHEN stage = 'due' THEN %(task)s ELSE copy_task_id END,
+            arbiter_task_id = CASE WHEN stage = 'arbitrating' THEN %(task)s END,
+            stage = CASE WHEN stage = 'due' THEN 'copying' ELSE stage END,
+            reserved_cents = greatest(0, reserved_cents - price_cents),
+            spent_cents = spent_cents + price_cents
+        WHERE id = %(check)s
+        """,
+        {"check": check_id, "task": task_id},
+    )
+
+
+async def set_void(conn: Connection, check_id: str, reason: str) -> None:
+    """End a check that is locked, with nobody blamed; its reserve returns."""
+    await conn.execute(
+        "UPDATE checks SET stage = 'void', reason = %s, reserved_cents = 0, decided_at = now()"
+        " WHERE id = %s AND stage NOT IN ('decided', 'void')",
+        (reason, check_id),
+    )
+
+
+async def lock_check(conn: Connection, check_id: str) -> Check | None:
+    """A check, locked; the tasks that its caller needs are locked before."""
+    cursor = await conn.execute(
+        f"SELECT {CHECK} FROM checks c WHERE c.id = %s FOR UPDATE",  # noqa: S608 - own columns
+        (check_id,),
+    )
+    row = await cursor.fetchone()
+    return None if row is None else check_of(row)
+
+
+async def select_check(conn: Connection, check_id: str) -> Check | None:
+    """A check as it is now."""
+    cursor = await conn.execute(
+        f"SELECT {CHECK} FROM checks c WHERE c.id = %s",  # noqa: S608 - own columns
+        (check_id,),
+    )
+    row = await cursor.fetchone()
+    return None if row is None else check_of(row)
+
+
+async def select_ready(conn: Connection, limit: int) -> list[Texts]:
+    """What can be compared now, oldest check first."""
+    cursor = await conn.execute(
+        """
+        SELECT c.id, c.kind, c.stage, c.category, coalesce(i.prompt, i.messages),
+            f.result, s.result, t.result, g.answers
+        FROM (
+            SELECT * FROM checks WHERE stage IN ('comparing', 'deciding') ORDER BY id LIMIT %s
+        ) c
+        LEFT JOIN task_inputs i ON i.task_id = c.copy_task_id
+        LEFT JOIN task_results f ON f.task_id = c.original_task_id
+        LEFT JOIN task_results s ON s.task_id = c.copy_task_id
+        LEFT JOIN task_results t ON t.task_id = c.arbiter_task_id
+        LEFT JOIN golds g ON g.id = c.gold_id
+        ORDER BY c.id
+        """,
+        (limit,),
+    )
+    return [
+        Texts(**dict(zip(Texts.__struct_fields__, row, strict=True)))
+        for row in await cursor.fetchall()
+    ]
+
+
+async def ask_third(conn: Connection, check_id: str, delay_seconds: float) -> None:
+    """Have a third execution decide; it is queued later."""
+    await conn.execute(
+        "UPDATE checks SET stage = 'arbitrating', due_at = now() + make_interval(secs => %s)"
+        " WHERE id = %s",
+        (delay_seconds, check_id),
+    )
+
+
+async def decide(
+    conn: Connection,
+    check_id: str,
+    first: Verdict | None,
+    second: Verdict | None,
+    reason: str,
+    decided_by: str,
+) -> None:
+    """Write a check's verdicts; without any it is void. What it has still reserved returns."""
+    stage = "void" if first is None and second is None else "decided"
+    await conn.execute(
+        "UPDATE checks SET stage = %s, first_verdict = %s, second_verdict = %s, reason = %s,"
+        " decided_by = %s, decided_at = coalesce(decided_at, now()), reserved_cents = 0"
+        " WHERE id = %s",
+        (stage, first, second, reason, decided_by, check_id),
+    )
+
+
+async def keep_finding(
+    conn: Connection,
+    check_id: str,
+    finding: tuple[bool, float, str, str, str],
+    evidence: str,
+) -> None:
+    """Keep what comparing found: agree, similarity, method, engine, why; evidence as JSON text."""
+    await conn.execute(
+        "UPDATE checks SET agree = %s, similarity = %s, method = %s, engine = %s, why = %s,"
+        " evidence = %s::jsonb WHERE id = %s",
+        (*finding, evidence, check_id),
+    )
+
+
+async def are_kin(conn: Connection, worker_ids: Sequence[str], *, by_network: bool) -> bool:
+    """Whether two of these workers are one, or share a mark."""
+    if len(set(worker_ids)) < len(worker_ids):
+        return True
+    cursor = await conn.execute(
+        """
+        SELECT EXISTS (
+            SELECT FROM worker_marks a JOIN worker_marks b
+                ON b.mark = a.mark AND b.worker_id > a.worker_id
+            WHERE a.worker_id = ANY(%(workers)s::text[])
+                AND b.worker_id = ANY(%(workers)s::text[])
+                AND (%(by_network)s OR a.kind <> 'network'))
+        """,
+        {"workers": text_array(worker_ids), "by_network": by_network},
+    )
+    row = await cursor.fetchone()
+    return row is not None and bool(row[0])
+
+
+async def lock_leftovers(conn: Connection, limit: int) -> list[str]:
+    """Hidden tasks that wait although their check is over; those locked by others are left."""
+    cursor = await conn.execute(
+        """
+        SELECT t.id FROM tasks t JOIN checks c ON c.id = t.check_id
+        WHERE t.buyer_id IS NULL AND t.status = 'queued' AND c.stage IN ('decided', 'void')
+        ORDER BY t.id LIMIT %s FOR UPDATE OF t SKIP LOCKED
+        """,
+        (limit,),
+    )
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def lock_tasks(conn: Connection, task_ids: Sequence[str]) -> dict[str, str]:
+    """Lock tasks in id order; their states."""
+    cursor = await conn.execute(
+        "SELECT id, status FROM tasks WHERE id = ANY(%s::text[]) ORDER BY id FOR UPDATE",
+        (text_array(task_ids),),
+    )
+    return {row[0]: row[1] for row in await cursor.fetchall()}
+
+
+async def decided_of_task(conn: Connection, task_id: str) -> tuple[Verdict | None, bool]:
+    """What is known of an original: its verdict, and whether a check of it is under way."""
+    cursor = await conn.execute(
+        """
+        SELECT (SELECT CASE WHEN bad THEN 'bad' ELSE 'good' END FROM outcomes
+                WHERE task_id = %(task)s),
+            EXISTS (SELECT FROM checks WHERE original_task_id = %(task)s
+                AND stage NOT IN ('decided', 'void'))
+        """,
+        {"task": task_id},
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        return None, False
+    return (None if row[0] is None else Verdict(row[0])), bool(row[1])
