@@ -66,6 +66,7 @@ class Auditor:
             self._trial_balance()
             self._floors_and_balances()
             self._tasks()
+            self._hidden()
             self._lots()
             self._payouts()
             self._deposits()
@@ -183,6 +184,25 @@ class Auditor:
                 whole = -settle.on("commission") - settle.on("worker:frozen")
                 assert whole == price, f"{named}: commission and net are {whole} of {price}"
 
+    def _hidden(self) -> None:
+        """The platform's own tasks: paid by it, and by nobody else, as those of buyers are."""
+        for task_id, status, price in self._rows(
+            "SELECT id, status, price_cents FROM tasks WHERE buyer_id IS NULL"
+        ):
+            named = f"hidden task {task_id} ({status})"
+            held = -self.held.get(("escrow:task", task_id), 0)
+            assert held == (price if status in {"queued", "claimed"} else 0), f"{named}: {held}"
+            kinds = {f"{fact}:{task_id}" for fact in ("charge", "settle", "refund", "credit")}
+            facts = {self.by_key[key].kind: self.by_key[key] for key in kinds & set(self.by_key)}
+            wanted = {"check_charge"}
+            wanted |= {"settle"} if status in SETTLED else set()
+            wanted |= {"check_refund"} if status in REFUNDED else set()
+            wanted |= {"check_clawback"} if status == "credited" else set()
+            assert set(facts) == wanted, f"{named} has the facts {set(facts)}"
+            cost = sum(fact.on("expense:quality") for fact in facts.values())
+            free = status in REFUNDED or status == "credited"
+            assert cost == (0 if free else price), f"{named} costs {cost} of {price}"
+
     def _lots(self) -> None:
         sums: dict[tuple[str, str], int] = defaultdict(int)
         withdrawn: dict[str, int] = dict(
@@ -225,7 +245,7 @@ class Auditor:
     @staticmethod
     def _clawed(fact: Fact, worker: str) -> int:
         """What a fact took of a worker's lots for good: by a credit, or to repay a debt."""
-        if fact.kind == "credit":
+        if fact.kind in {"credit", "check_clawback"}:
             return sum(
                 cents
                 for (account, owner), cents in fact.moves.items()

@@ -9,12 +9,13 @@ from openclaw_jobs.ledger import Proof
 from openclaw_jobs.market import store, store_payout_proof
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.payments.deposits import store as deposits
+from openclaw_jobs.quality import store_proof as checks
 
 _MAX_VIOLATIONS: Final = 100
 
 
 async def prove_ledger(market: Market) -> Proof:
-    """Prove the ledger, and that tasks, earnings, deposits and lifetime sums agree with it.
+    """Prove the ledger, and that tasks, earnings, deposits, checks and sums agree with it.
 
     It reads everything once, so it is as slow as the ledger is long; it blocks nobody.
     """
@@ -26,6 +27,7 @@ async def prove_ledger(market: Market) -> Proof:
         violations = await store.select_violations(conn, _MAX_VIOLATIONS)
         violations += await store_payout_proof.select_violations(conn, _MAX_VIOLATIONS)
         violations += await deposits.select_violations(conn, _MAX_VIOLATIONS)
+        violations += await checks.select_violations(conn, _MAX_VIOLATIONS)
     return msgspec.structs.replace(
         proof,
         ok=proof.ok and not violations,
