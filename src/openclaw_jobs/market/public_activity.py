@@ -116,6 +116,11 @@ class PublicActivity:
                 await self._look()
             return list(reversed(self._done))
 
+    @property
+    def latest(self) -> int:
+        """The `seq` of the last task that is known; 0 for none."""
+        return self._seq
+
     def done_after(self, seq: int) -> list[DoneTask]:
         """What was found after `seq`, oldest first, as far as it is still kept."""
         return [task for task in self._done if task.seq > seq]

@@ -131,8 +131,8 @@ def figure_words(figures: PublicFigures) -> dict[str, str]:
         "tasks_done": f"{figures.tasks_done:,}",
         "earned": money(figures.earned_cents),
         "workers_online": f"{figures.workers_online:,}",
-        "median_wait": "–" if wait is None else span(wait),
-        "kept_share": "–" if kept is None else percent(kept),
+        "median_wait": "—" if wait is None else span(wait),
+        "kept_share": "—" if kept is None else percent(kept),
     }
 
 
