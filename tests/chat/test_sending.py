@@ -135,7 +135,8 @@ async def test_an_event_tells_the_other_browsers(node: Node) -> None:
     where, _ = await talk(node, buyer, worker, ("one", "1"))
     view = await read_conversation(node.market, buyer.id, where)
     heard: list[str] = []
-    async with buyer.http.stream("GET", f"/api/events?after={view.event_seq}") as stream:
+    after = {"Last-Event-ID": str(view.event_seq)}
+    async with buyer.http.stream("GET", "/api/events", headers=after) as stream:
         sent = await say(node, buyer, "two", where)
         async for line in stream.aiter_lines():
             heard.append(line)
