@@ -117,6 +117,11 @@ class PublicActivity:
             return list(reversed(self._done))
 
     @property
+    def known(self) -> PublicFigures | None:
+        """The figures as they were last read; who follows is told when others have been."""
+        return self._figures
+
+    @property
     def latest(self) -> int:
         """The `seq` of the last task that is known; 0 for none."""
         return self._seq
