@@ -110,12 +110,9 @@ async def select_by_category(
     return [_candidate(row) for row in await cursor.fetchall()]
 
 
-_ANY_QUEUED = "SELECT EXISTS (SELECT FROM tasks WHERE status = 'queued')"
-
-
 async def any_queued(conn: Connection) -> bool:
     """Whether any task waits at all, be it locked, or such that nobody here may have it."""
-    cursor = await conn.execute(_ANY_QUEUED)
+    cursor = await conn.execute("SELECT EXISTS (SELECT FROM tasks WHERE status = 'queued')")
     row = await cursor.fetchone()
     return row is not None and bool(row[0])
 
@@ -167,8 +164,6 @@ async def write_claims(
 ) -> tuple[list[tuple[str, int, datetime, str, str | None, str | None, datetime]], bool]:
     """Compare-and-set tasks from queued to claimed and write their leases, in one statement.
 
-    A second one, sent with it where the transaction is pipelined, sees what is left.
-
     Of a lineage a worker becomes a reader, and only then gets the task: its other tasks may have
     been handed out since the candidates were read.
 
@@ -179,10 +174,10 @@ async def write_claims(
 
     Returns:
         For each task that was still queued: its id, attempt, the lease's end, the buyer, the
-        text as prompt or as messages, and when it was posted. And whether any task waits now, as
-        `any_queued`.
+        text as prompt or as messages, and when it was posted. And whether any task still waits,
+        be it locked, or such that nobody here may have it.
     """
-    writing = await conn.execute(
+    cursor = await conn.execute(
         """
         WITH pick AS (
             SELECT * FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::int[], %s::bigint[],
@@ -205,7 +200,9 @@ async def write_claims(
                 now() + make_interval(secs => %s) FROM claimed
             RETURNING task_id, expires_at
         )
-        SELECT c.id, c.attempts, l.expires_at, c.buyer_id, i.prompt, i.messages, c.created_at
+        SELECT c.id, c.attempts, l.expires_at, c.buyer_id, i.prompt, i.messages, c.created_at,
+            (SELECT EXISTS (SELECT FROM tasks q WHERE q.status = 'queued'
+                AND q.id NOT IN (SELECT task_id COLLATE "C" FROM pick)))
         FROM claimed c JOIN leased l ON l.task_id = c.id JOIN task_inputs i ON i.task_id = c.id
         """,
         (
@@ -218,5 +215,6 @@ async def write_claims(
             lease_seconds,
         ),
     )
-    left = await any_queued(conn)
-    return [(r[0], r[1], r[2], r[3], r[4], r[5], r[6]) for r in await writing.fetchall()], left
+    rows = await cursor.fetchall()
+    left = len(rows) < len(claims) or any(row[7] for row in rows)
+    return [(r[0], r[1], r[2], r[3], r[4], r[5], r[6]) for r in rows], left
