@@ -23,6 +23,7 @@ from openclaw_jobs.api.guards import FrontDoor
 from openclaw_jobs.api.limits import RateLimiter
 from openclaw_jobs.api.server import serve_http
 from openclaw_jobs.api.services import attach
+from openclaw_jobs.api.session_door import SessionDoor
 from openclaw_jobs.api.shared_limits import open_limiter
 from openclaw_jobs.composition import Loop, Parts, Runtime, compose
 from openclaw_jobs.db import Database
@@ -32,9 +33,13 @@ from openclaw_jobs.economy import service as economy
 from openclaw_jobs.events import Bus, Notifier
 from openclaw_jobs.kit import failpoints
 from openclaw_jobs.kit.clock import Clock, SystemClock
+from openclaw_jobs.kit.csrf import Signer
 from openclaw_jobs.market.context import Market
+from openclaw_jobs.market.site_secret import site_secret
 from openclaw_jobs.outside import make_mailer, open_payout_rails, open_stripe_desk
 from openclaw_jobs.settings import Settings
+from openclaw_jobs.web.errors import error_page
+from openclaw_jobs.web.site import STATE_KEY
 
 if TYPE_CHECKING:
     from openclaw_jobs.db.migrate import Half
@@ -142,6 +147,7 @@ async def open_runtime(
                 providers=providers,
                 mailer=make_mailer(settings),
                 node_id=node_id,
+                signer=Signer(await site_secret(market, settings.session_secret)),
             )
         finally:
             await notifier.stop()
@@ -161,11 +167,16 @@ def create_app(runtime: Runtime, parts: Parts) -> Application:
         limiter=limiter,
         addresses=AddressBook(settings.trusted_proxies),
         admin_token=settings.admin_token,
+        sessions=SessionDoor(
+            parts.authenticator, runtime.signer, parts.site.names, settings.public_url
+        ),
         metrics=runtime.market.metrics,
         waiting=Waiting(per_address=settings.max_connections_per_address),
     )
     app = build_application(door, parts.route_handlers, lifespan=[partial(_closing, limiter)])
     attach(app, parts.services)
+    app.state[STATE_KEY] = parts.site
+    app.error_page = error_page
     return app
 
 

@@ -25,7 +25,6 @@ from openclaw_jobs.api import (
 from openclaw_jobs.api import credits as credit_routes
 from openclaw_jobs.api.authentication import DatabaseAuthenticator
 from openclaw_jobs.api.deposits import deposit_routes
-from openclaw_jobs.api.guards import Authenticator
 from openclaw_jobs.api.health import health_router
 from openclaw_jobs.api.metrics import metrics_router
 from openclaw_jobs.api.operator_money import operator_money_routes
@@ -47,6 +46,7 @@ from openclaw_jobs.background import (
 )
 from openclaw_jobs.dispatch import Matcher
 from openclaw_jobs.identity.mail.smtp import Mailer
+from openclaw_jobs.kit.csrf import Signer
 from openclaw_jobs.market.claim_tasks import any_queued, claim_tasks, give_back
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.decide_payout import Providers
@@ -57,6 +57,8 @@ from openclaw_jobs.market.report_node import forget_node
 from openclaw_jobs.payments.deposits import DepositDesk
 from openclaw_jobs.payments.reconciliation.setup import reconciled_rails
 from openclaw_jobs.settings import IDEMPOTENCY_RETENTION_HOURS, Settings
+from openclaw_jobs.web.routes import page_router
+from openclaw_jobs.web.site import Site, open_site
 
 __all__ = ["Parts", "Runtime", "compose"]
 
@@ -89,6 +91,7 @@ class Runtime:
         providers: Who pays workers, as far as the environment says how.
         mailer: Who takes letters; None where `SMTP_URL` is not set.
         node_id: What this process is called among the running ones.
+        signer: Makes the tokens of the pages' forms.
         draining: Set when the process is about to stop.
     """
 
@@ -98,6 +101,7 @@ class Runtime:
     providers: Providers
     mailer: Mailer | None
     node_id: str
+    signer: Signer
     draining: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -108,18 +112,34 @@ class Parts:
     Attributes:
         authenticator: Who a token belongs to.
         route_handlers: All routes.
-        services: What the handlers work with.
+        services: What the handlers of the API work with.
+        site: What those of the pages work with.
         drain: Lets parked requests go, before the server stops to listen.
         web_loops: What runs in a `web` process beside the server.
         loops: The periodic jobs of a `background` process.
     """
 
-    authenticator: Authenticator
+    authenticator: DatabaseAuthenticator
     route_handlers: Sequence[Any]
     services: Services
+    site: Site
     drain: Callable[[], Awaitable[None]]
     web_loops: Sequence[Loop]
     loops: Sequence[Loop]
+
+
+def open_pages(runtime: Runtime) -> Site:
+    """What the pages work with."""
+    settings = runtime.settings
+    return open_site(
+        runtime.market,
+        desk=runtime.desk,
+        payouts=runtime.providers,
+        can_mail=runtime.mailer is not None,
+        signer=runtime.signer,
+        public_url=settings.public_url,
+        production=settings.is_production,
+    )
 
 
 def compose(runtime: Runtime) -> Parts:
@@ -177,6 +197,7 @@ def compose(runtime: Runtime) -> Parts:
         ),
         route_handlers=[
             health_router(market.db),
+            page_router(),
             metrics_router(market.metrics.registry, MetricsReader(market), market.db, matcher),
             streams_router(market.db, market.bus),
             *(handler for door in _DOORS for handler in door.HANDLERS),
@@ -184,6 +205,7 @@ def compose(runtime: Runtime) -> Parts:
             *operator_money_routes(market, rails),
             *stats_routes(market, runtime.desk, runtime.settings.coverage_alert_percent),
         ],
+        site=open_pages(runtime),
         drain=drain,
         web_loops=[
             match,

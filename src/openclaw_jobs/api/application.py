@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
-from litestar import Litestar
+from litestar import Litestar, Response
 from litestar.openapi.config import OpenAPIConfig
 
 from openclaw_jobs.api.guards import FrontDoor, options_of
@@ -32,12 +32,14 @@ class Application(Litestar):
         body_plans: What each route expects as its body; filled as routes are first called.
         refuse_once: Stores the refusal of a body that came with an `Idempotency-Key`, and raises
             it or what that key was answered with before; None where nothing is stored.
+        error_page: Renders a refusal for somebody who looks at pages; None where there are none.
     """
 
     def __init__(self, *, door: FrontDoor, **arguments: Any) -> None:  # noqa: ANN401 - Litestar's
         self.door = door
         self.body_plans: dict[Any, Any] = {}
         self.refuse_once: Callable[[Replay[None], Problem], Awaitable[None]] | None = None
+        self.error_page: Callable[[Any, Problem], Response[Any]] | None = None
         self._access_log = access_log()
         super().__init__(**arguments)
 
@@ -65,9 +67,14 @@ class _Entrance:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
         if scope["type"] == "http":
             application: Application = scope["litestar_app"]
-            await application.door.enter(scope, options_of(scope["route_handler"]))
+            options = options_of(scope["route_handler"])
+            await application.door.enter(scope, options)
             _refuse_nul(scope)
-            await ApiRequest(scope, receive, send).refuse_unexpected_body()
+            request = ApiRequest(scope, receive, send)
+            if options.page:
+                await application.door.check_page(request)
+            else:
+                await request.refuse_unexpected_body()
         await self._app(scope, receive, send)
 
 

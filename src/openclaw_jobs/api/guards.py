@@ -3,12 +3,15 @@
 In this order: a Content-Length over the route's limit (413), an address with too many failed
 authentications (429), authentication (401, 403), the rate limit (429), the form of the
 `Idempotency-Key` (400). What a route asks for is said by `route_options` in its `opt`.
+
+A token in `Authorization` is what is believed where there is one. Without, a buyer's and an
+operator's routes take the session of a browser (`session_door`), and pages take nothing else.
 """
 
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -16,8 +19,11 @@ from openclaw_jobs.api.addresses import AddressBook, address_key
 from openclaw_jobs.api.connections import Waiting
 from openclaw_jobs.api.limits import RateLimiter, WindowRule
 from openclaw_jobs.api.replay import parse_key
+from openclaw_jobs.api.session_door import SessionDoor
 from openclaw_jobs.api.visit import Visit, visit_of
 from openclaw_jobs.economy import Config
+from openclaw_jobs.identity.models import SessionIdentity
+from openclaw_jobs.kit.doors import Auth, RouteOptions, options_of, route_options
 from openclaw_jobs.kit.errors import Problem
 from openclaw_jobs.kit.metrics import Metrics
 from openclaw_jobs.kit.tokens import hash_token
@@ -33,89 +39,11 @@ __all__ = [
     "route_options",
 ]
 
-Auth = Literal["public", "buyer", "worker", "operator", "operator_or_loopback"]
-BodyLimit = Literal[
-    "worker_connect", "task_input", "work_submit", "worker_profile", "small_body", "webhook"
-]
-RateName = Literal[
-    "connect",
-    "work_next",
-    "task_submit",
-    "work_submit",
-    "withdraw",
-    "deposit",
-    "heartbeat",
-    "worker_write",
-    "buyer_write",
-    "api_read",
-    "stream",
-    "webhook",
-    "sign_in",
-    "email_code",
-    "health",
-    "admin",
-]
-Replay = Literal["store", "refuse", "ignore"]
-
-_OPTION: Final = "door"
 _MAX_TOKEN_CHARS: Final = 512
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _BEARER: Final = b"bearer "
 _IDENTIFYING: Final = (b"authorization", b"x-forwarded-for", b"x-real-ip", b"cf-connecting-ip")
 _CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="openclaw"'}
-
-
-class RouteOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What one route asks of its callers; see `route_options`."""
-
-    auth: Auth = "public"
-    body_limit: BodyLimit = "small_body"
-    rate: RateName | None = None
-    counted_by: Literal["door", "handler"] = "door"
-    replay: Replay = "ignore"
-    raw_body: bool = False
-
-
-def route_options(
-    *,
-    auth: Auth,
-    body_limit: BodyLimit = "small_body",
-    rate: RateName | None = None,
-    counted_by: Literal["door", "handler"] = "door",
-    replay: bool | Literal["refuse"] = False,
-    raw_body: bool = False,
-) -> dict[str, Any]:
-    """What a handler gives as `opt`.
-
-    Args:
-        auth: Who may call.
-        body_limit: The field of `payload_limits` that bounds the body.
-        rate: The field of `rate_limits` that the call counts in; None counts nowhere.
-        counted_by: `handler` lets the door only look, and the handler counts with
-            `request.count()` what it wants counted.
-        replay: True takes `Idempotency-Key` and repeats the first answer; `"refuse"` takes it and
-            answers a reuse with 409; False accepts the header and stores nothing.
-        raw_body: The handler reads `await request.body()` itself, of whatever content type.
-    """
-    how: Replay = "refuse" if replay == "refuse" else "store" if replay else "ignore"
-    options = RouteOptions(
-        auth=auth,
-        body_limit=body_limit,
-        rate=rate,
-        counted_by=counted_by,
-        replay=how,
-        raw_body=raw_body,
-    )
-    return {_OPTION: options}
-
-
-_PUBLIC: Final = RouteOptions()
-
-
-def options_of(handler: Any) -> RouteOptions:  # noqa: ANN401 - any handler of Litestar's
-    """The options that `handler` was declared with; open to all when it names none."""
-    options: RouteOptions = handler.opt.get(_OPTION, _PUBLIC)
-    return options
 
 
 class BuyerIdentity(msgspec.Struct, frozen=True):
@@ -160,6 +88,7 @@ class FrontDoor:
         limiter: Counts calls.
         addresses: Tells whence a call comes.
         admin_token: The operator's token; None leaves the operator's routes closed.
+        sessions: Reads the sessions of browsers; None where there are no pages.
         waiting: Counts requests that wait; by default without bounds by address.
         metrics: Where refusals are counted, and all requests.
     """
@@ -172,6 +101,7 @@ class FrontDoor:
         limiter: RateLimiter,
         addresses: AddressBook,
         admin_token: str | None,
+        sessions: SessionDoor | None = None,
         waiting: Waiting | None = None,
         metrics: Metrics | None = None,
     ) -> None:
@@ -180,6 +110,7 @@ class FrontDoor:
         self.addresses = addresses
         self.waiting = waiting or Waiting()
         self.metrics = metrics or Metrics()
+        self.sessions = sessions
         self._authenticator = authenticator
         self._admin_hash = None if admin_token is None else hash_token(admin_token)
 
@@ -207,10 +138,13 @@ class FrontDoor:
         visit.address = self.addresses.client(peer, headers)
         address = address_key(visit.address)
         keys: tuple[bytes, ...] = (address,)
-        if options.auth != "public" and not (
+        if options.page:
+            visit.page = True
+            keys += await self._enter_page(visit, headers, options, scope["method"])
+        elif options.auth != "public" and not (
             options.auth == "operator_or_loopback" and self.addresses.is_loopback(peer, headers)
         ):
-            keys = (address, await self._authenticate(visit, headers, options, address))
+            keys += (await self._authenticate(visit, headers, options, scope["method"]),)
         visit.rate_keys = keys
         if options.rate is not None:
             count = options.counted_by == "door"
@@ -241,12 +175,19 @@ class FrontDoor:
         visit: Visit,
         headers: Mapping[bytes, bytes],
         options: RouteOptions,
-        address: bytes,
+        method: str,
     ) -> bytes:
-        """Find the caller and check that it is of the kind the route serves; its token's hash."""
+        """Find the caller and check that it is of the kind the route serves; its key."""
+        address = address_key(visit.address)
         failures = self.rule("auth_failures")
         await self._admit("auth_failures", (address,), count=False)
         token = _bearer(headers)
+        if token is None and self.sessions is not None and b"authorization" not in headers:
+            secret = self.sessions.cookie(headers)
+            if secret is not None and await self._by_session(visit, headers, options, method):
+                return _session_key(visit.session)
+            if secret is not None:
+                await self.limiter.hit("auth_failures", failures, (address,))
         if token is None:
             raise self._unauthenticated(options, "Send Authorization: Bearer <token>.")
         token_hash = hash_token(token)
@@ -259,6 +200,66 @@ class FrontDoor:
         if not _serves(options.auth, caller):
             raise Problem("forbidden", f"This call is not for {_KIND_OF[type(caller)]}s.")
         return token_hash
+
+    async def _by_session(
+        self,
+        visit: Visit,
+        headers: Mapping[bytes, bytes],
+        options: RouteOptions,
+        method: str,
+    ) -> bool:
+        """Let in whom the session's cookie names; False if it names nobody."""
+        sessions = self.sessions
+        session = None if sessions is None else await sessions.find(visit, headers)
+        if sessions is None or session is None:
+            return False
+        if method not in _SAFE:
+            sessions.check_header(visit, headers)
+        if options.auth == "buyer" and session.buyer_id is not None:
+            visit.caller = BuyerIdentity(session.buyer_id)
+        elif options.auth.startswith("operator") and session.is_operator and session.user_id:
+            visit.caller = OperatorIdentity(session.user_id)
+        else:
+            raise Problem("forbidden", "This call is not for who is signed in here.")
+        visit.caller_id = caller_id(visit.caller)
+        return True
+
+    async def _enter_page(
+        self,
+        visit: Visit,
+        headers: Mapping[bytes, bytes],
+        options: RouteOptions,
+        method: str,
+    ) -> tuple[bytes, ...]:
+        """Find whose browser it is and check that the page is for them; what they count by."""
+        sessions = self.sessions
+        if sessions is None:
+            raise Problem("unavailable", "This server has no pages.", headers={"Retry-After": "60"})
+        session = await sessions.find(visit, headers)
+        if method not in _SAFE:
+            sessions.check_origin(headers)
+        if session is not None:
+            visit.caller_id = session.user_id or session.worker_id
+        if options.auth == "worker":
+            if session is None or session.worker_id is None:
+                raise Problem("unauthenticated", "Connect your worker first.")
+        elif options.auth != "public":
+            if session is None or session.user_id is None:
+                raise Problem("unauthenticated", "Sign in first.")
+            if options.auth == "buyer" and session.buyer_id is None:
+                raise Problem("forbidden", "This page is for buyers.")
+            if options.auth == "operator" and not session.is_operator:
+                raise Problem("forbidden", "This page is for operators.")
+        return () if session is None else (_session_key(session),)
+
+    async def check_page(self, request: Any) -> None:  # noqa: ANN401 - the JSON door's request
+        """See that an unsafe call of a page comes from a page of ours; reads its form for that.
+
+        Raises:
+            Problem: 403 `forbidden`, and what is wrong with the body.
+        """
+        if self.sessions is not None and request.scope["method"] not in _SAFE:
+            await self.sessions.check_page(request)
 
     async def _find(
         self, token: str, token_hash: bytes
@@ -283,6 +284,11 @@ _KIND_OF: Final[Mapping[type, str]] = {
     WorkerIdentity: "worker",
     OperatorIdentity: "operator",
 }
+
+
+def _session_key(session: SessionIdentity) -> bytes:
+    """What the calls of a session count by: all of one user's together."""
+    return hash_token(f"session:{session.user_id or session.worker_id or session.id}")
 
 
 def caller_id(caller: BuyerIdentity | WorkerIdentity | OperatorIdentity) -> str:
@@ -312,6 +318,9 @@ def _headers(raw: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     headers = dict(raw)
     if len(headers) == len(raw):
         return headers
+    cookies = [value for key, value in raw if key == b"cookie"]
+    if len(cookies) > 1:
+        headers[b"cookie"] = b"; ".join(cookies)
     for name in _IDENTIFYING:
         values = [value for key, value in raw if key == name]
         if len(values) > 1:

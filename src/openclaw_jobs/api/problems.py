@@ -24,7 +24,11 @@ class ClientGone(Exception):  # noqa: N818 - not an error of ours
     """The client hung up before its request was complete or answered."""
 
 
-def _respond(request: Request[Any, Any, Any], problem: Problem) -> Response[bytes]:
+def _respond(request: Request[Any, Any, Any], problem: Problem) -> Response[Any]:
+    error_page = request.scope["litestar_app"].error_page  # type: ignore[attr-defined]
+    if error_page is not None and _wants_page(request):
+        page: Response[Any] = error_page(request, problem)
+        return page
     return Response(
         encode_problem(problem, visit_of(request.scope).request_id),
         status_code=problem.status,
@@ -33,7 +37,17 @@ def _respond(request: Request[Any, Any, Any], problem: Problem) -> Response[byte
     )
 
 
-def _on_problem(request: Request[Any, Any, Any], error: Problem) -> Response[bytes]:
+def _wants_page(request: Request[Any, Any, Any]) -> bool:
+    """Whether a person's browser asks: for a page, or for an address outside the API."""
+    accept = request.headers.get("accept", "")
+    if "text/html" not in accept or "application/json" in accept:
+        return False
+    return visit_of(request.scope).page or not request.scope["path"].startswith(
+        ("/api", "/metrics")
+    )
+
+
+def _on_problem(request: Request[Any, Any, Any], error: Problem) -> Response[Any]:
     return _respond(request, error)
 
 
@@ -47,11 +61,11 @@ def _on_client_gone(request: Request[Any, Any, Any], _: ClientGone) -> Response[
     return Response(None, status_code=CLIENT_GONE)
 
 
-def _on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+def _on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
     return _respond(request, _from_framework(request, error))
 
 
-def _on_anything(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def _on_anything(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     visit = visit_of(request.scope)
     route = request.scope.get("path_template")
     if is_unavailable(error):

@@ -2,6 +2,7 @@
 
 from openclaw_jobs.buyers.models import BuyerTotals, TotalsChange
 from openclaw_jobs.buyers.service import (
+    buyer_of_user,
     create_buyer,
     refuse_suspended,
     reinstate,
@@ -15,6 +16,7 @@ from openclaw_jobs.buyers.service import (
 __all__ = [
     "BuyerTotals",
     "TotalsChange",
+    "buyer_of_user",
     "create_buyer",
     "refuse_suspended",
     "reinstate",

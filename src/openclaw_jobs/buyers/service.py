@@ -17,6 +17,11 @@ async def create_buyer(conn: Connection, user_id: str) -> str:
     return buyer_id
 
 
+async def buyer_of_user(conn: Connection, user_id: str) -> str | None:
+    """The buyer that a user is, or None."""
+    return await store.select_buyer_of_user(conn, user_id)
+
+
 async def totals(conn: Connection, buyer_id: str) -> BuyerTotals | None:
     """A buyer's lifetime sums, None if there is no such buyer."""
     return await store.select_totals(conn, buyer_id)

@@ -12,6 +12,13 @@ async def insert_buyer(conn: Connection, buyer_id: str, user_id: str) -> None:
     await conn.execute("INSERT INTO buyer_totals (buyer_id) VALUES (%s)", (buyer_id,))
 
 
+async def select_buyer_of_user(conn: Connection, user_id: str) -> str | None:
+    """The id of the buyer that a user is."""
+    cursor = await conn.execute("SELECT id FROM buyers WHERE user_id = %s", (user_id,))
+    row = await cursor.fetchone()
+    return None if row is None else str(row[0])
+
+
 async def select_totals(conn: Connection, buyer_id: str) -> BuyerTotals | None:
     """A buyer's lifetime sums."""
     cursor = await conn.execute(

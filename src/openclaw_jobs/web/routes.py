@@ -1,0 +1,20 @@
+"""All pages, area by area."""
+
+from typing import Final
+
+from litestar import Router
+
+from openclaw_jobs.web import account, landing, sign_in, static_routes
+
+__all__ = ["page_router"]
+
+_AREAS: Final = (static_routes, landing, sign_in, account)
+
+
+def page_router() -> Router:
+    """The routes of the pages; none of them is in the API's description."""
+    return Router(
+        "/",
+        route_handlers=[handler for area in _AREAS for handler in area.HANDLERS],
+        include_in_schema=False,
+    )
