@@ -33,10 +33,11 @@ from openclaw_jobs.economy import service as economy
 from openclaw_jobs.events import Bus, Notifier
 from openclaw_jobs.kit import failpoints
 from openclaw_jobs.kit.clock import Clock, SystemClock
+from openclaw_jobs.kit.tracing import OFF
 from openclaw_jobs.kit.csrf import Signer
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.site_secret import site_secret
-from openclaw_jobs.outside import make_mailer, open_payout_rails, open_stripe_desk
+from openclaw_jobs.outside import make_mailer, open_payout_rails, open_stripe_desk, open_traces
 from openclaw_jobs.settings import Settings
 from openclaw_jobs.web.errors import error_page
 from openclaw_jobs.web.site import STATE_KEY
@@ -120,6 +121,7 @@ async def open_market(
             bus=Bus(),
             clock=clock or SystemClock(),
             rng=random.SystemRandom(),
+            tracing=OFF if single_use else stack.enter_context(open_traces(settings)),
         )
 
 
@@ -174,6 +176,7 @@ def create_app(runtime: Runtime, parts: Parts) -> Application:
         waiting=Waiting(per_address=settings.max_connections_per_address),
     )
     app = build_application(door, parts.route_handlers, lifespan=[partial(_closing, limiter)])
+    app.tracing = runtime.market.tracing
     attach(app, parts.services)
     app.state[STATE_KEY] = parts.site
     app.error_page = error_page

@@ -55,6 +55,7 @@ from openclaw_jobs.market.note_networks import Networks
 from openclaw_jobs.market.read_metrics import MetricsReader
 from openclaw_jobs.market.report_node import forget_node
 from openclaw_jobs.payments.deposits import DepositDesk
+from openclaw_jobs.payments.reconciliation import RailRecords
 from openclaw_jobs.payments.reconciliation.setup import reconciled_rails
 from openclaw_jobs.settings import IDEMPOTENCY_RETENTION_HOURS, Settings
 from openclaw_jobs.web.routes import page_router
@@ -155,7 +156,7 @@ def compose(runtime: Runtime) -> Parts:
     market.bus.on_queue(matcher.wake)
 
     def periodic(job: Periodic) -> Loop:
-        return partial(repeat, job, market.rng, metrics=market.metrics)
+        return partial(repeat, job, market.rng, metrics=market.metrics, tracing=market.tracing)
 
     async def drain() -> None:
         runtime.draining.set()
@@ -176,16 +177,7 @@ def compose(runtime: Runtime) -> Parts:
         await stop_spending(market)
 
     networks = Networks(market)
-    jobs = market_jobs(
-        market,
-        replays_for=timedelta(hours=IDEMPOTENCY_RETENTION_HOURS),
-        events_for=timedelta(hours=runtime.settings.events_retention_hours),
-    )
-    jobs += check_jobs(market)
-    jobs += deposit_jobs(market, runtime.desk)
-    jobs += payout_jobs(market, runtime.providers, runtime.mailer)
     rails = reconciled_rails(runtime.desk.gateway, runtime.providers)
-    jobs.append(reconcile_job(market, rails))
     return Parts(
         authenticator=DatabaseAuthenticator(market),
         services=open_services(
@@ -214,5 +206,20 @@ def compose(runtime: Runtime) -> Parts:
             periodic(networks_job(networks)),
             partial(watch_lag, market.metrics),
         ],
-        loops=[periodic(job) for job in jobs],
+        loops=[periodic(job) for job in _jobs(runtime, rails)],
     )
+
+
+def _jobs(runtime: Runtime, rails: Sequence[RailRecords]) -> list[Periodic]:
+    """The periodic jobs of the whole marketplace."""
+    market = runtime.market
+    jobs = market_jobs(
+        market,
+        replays_for=timedelta(hours=IDEMPOTENCY_RETENTION_HOURS),
+        events_for=timedelta(hours=runtime.settings.events_retention_hours),
+    )
+    jobs += check_jobs(market)
+    jobs += deposit_jobs(market, runtime.desk)
+    jobs += payout_jobs(market, runtime.providers, runtime.mailer)
+    jobs.append(reconcile_job(market, rails))
+    return jobs

@@ -15,6 +15,8 @@ from typing import Any, Final, TextIO
 import msgspec
 import structlog
 
+from openclaw_jobs.kit.log_context import merge_context
+
 __all__ = ["configure_logging", "describe_exception"]
 
 _SECRET_KEYS: Final = re.compile(
@@ -27,6 +29,7 @@ _SECRET_VALUES: Final = re.compile(
     r"|\b[Bb]earer\s+[A-Za-z0-9._~+/=-]{4,}"
     r"|(?<=://)[^/@\s:]*:[^/@\s]+(?=@)"
 )
+_EMAILS: Final = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+")
 _REDACTED: Final = "[redacted]"
 _MAX_VALUE_CHARS: Final = 500
 _DATA_EXCEPTION_CLASSES: Final = ("22", "23")
@@ -49,6 +52,7 @@ def configure_logging(*, level: str, json: bool, stream: TextIO | None = None) -
     target = stream or sys.stderr
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        merge_context,
         structlog.stdlib.add_logger_name,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -180,6 +184,8 @@ def _is_secret(key: str) -> bool:
 
 
 def _clean(text: str) -> str:
+    if "@" in text:
+        text = _EMAILS.sub(_REDACTED, text)
     return _SECRET_VALUES.sub(_REDACTED, text)
 
 

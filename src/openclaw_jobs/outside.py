@@ -1,18 +1,38 @@
 """What this server reaches beyond itself, as its environment says: Stripe, payout rails, mail."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
+from openclaw_jobs import __version__
 from openclaw_jobs.identity.mail.rules import parse_smtp_url
 from openclaw_jobs.identity.mail.smtp import Mailer, SmtpMailer
 from openclaw_jobs.kit.clock import Clock
+from openclaw_jobs.kit.tracing import OFF, Tracing, TracingUnavailableError, open_tracing
 from openclaw_jobs.market.decide_payout import Providers
 from openclaw_jobs.payments.deposits import DepositDesk, open_desk
 from openclaw_jobs.payments.providers.paypal import LIVE, SANDBOX
 from openclaw_jobs.payments.providers.setup import open_providers
 from openclaw_jobs.settings import Settings, SettingsError
 
-__all__ = ["make_mailer", "open_payout_rails", "open_stripe_desk"]
+__all__ = ["make_mailer", "open_payout_rails", "open_stripe_desk", "open_traces"]
+
+
+@contextlib.contextmanager
+def open_traces(settings: Settings) -> Iterator[Tracing]:
+    """Where spans go, for the length of the block; off unless the environment asks for them.
+
+    Raises:
+        SettingsError: It does, and the extra `otel` is not installed.
+    """
+    if not settings.tracing:
+        yield OFF
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            tracing = stack.enter_context(open_tracing("openclaw-jobs", __version__))
+        except TracingUnavailableError as error:
+            raise SettingsError(f"OTEL_TRACES_EXPORTER: {error}") from None
+        yield tracing
 
 
 def open_stripe_desk(settings: Settings) -> contextlib.AbstractAsyncContextManager[DepositDesk]:

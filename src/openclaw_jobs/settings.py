@@ -68,6 +68,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         node_id: What this process is called on its events; None lets it make one.
         log_format: None means `json` in production and `console` in development.
         events_retention_hours: How long a buyer's stream can be resumed.
+        tracing: Whether spans are sent; says `OTEL_TRACES_EXPORTER`.
         failpoint: `OPENCLAW_FAILPOINT`, where to die, for tests; see `kit.failpoints`.
     """
 
@@ -107,6 +108,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: LogFormat | None = None
     events_retention_hours: int = 72
     shutdown_grace_s: float = 20.0
+    tracing: bool = False
     failpoint: str | None = None
 
     @classmethod
@@ -208,6 +210,7 @@ def _read(reader: "_Reader") -> dict[str, Any]:
         "log_format": reader.choice("LOG_FORMAT", ("json", "console")),
         "events_retention_hours": reader.number("EVENTS_RETENTION_HOURS", int, low=1, high=8760),
         "shutdown_grace_s": reader.number("SHUTDOWN_GRACE_S", float, low=0, high=3600),
+        "tracing": reader.choice("OTEL_TRACES_EXPORTER", ("none", "otlp")) == "otlp",
         "failpoint": reader.choice("OPENCLAW_FAILPOINT", tuple(sorted(POINTS))),
     }
 

@@ -13,13 +13,18 @@ from openclaw_jobs.api.middleware import access_log, surround
 from openclaw_jobs.api.openapi import openapi_config
 from openclaw_jobs.api.problems import EXCEPTION_HANDLERS
 from openclaw_jobs.api.request import ApiRequest
+from openclaw_jobs.api.tracing import traced
 from openclaw_jobs.kit.errors import Problem, not_found
+from openclaw_jobs.kit.ids import is_id
+from openclaw_jobs.kit.log_context import note
+from openclaw_jobs.kit.tracing import OFF
 from openclaw_jobs.market.unit import Replay
 
 __all__ = ["Application", "build_application"]
 
 # Bodies are bounded route by route, by the runtime configuration.
 _NO_FIXED_BODY_LIMIT: Final = None
+_CALLERS: Final = {"wrk_": "worker_id", "byr_": "buyer_id"}
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
@@ -30,6 +35,7 @@ class Application(Litestar):
     Attributes:
         door: What lets requests in.
         body_plans: What each route expects as its body; filled as routes are first called.
+        tracing: Makes a span of each request, where it is on.
         refuse_once: Stores the refusal of a body that came with an `Idempotency-Key`, and raises
             it or what that key was answered with before; None where nothing is stored.
         error_page: Renders a refusal for somebody who looks at pages; None where there are none.
@@ -40,15 +46,20 @@ class Application(Litestar):
         self.body_plans: dict[Any, Any] = {}
         self.refuse_once: Callable[[Replay[None], Problem], Awaitable[None]] | None = None
         self.error_page: Callable[[Any, Problem], Response[Any]] | None = None
+        self.tracing = OFF
         self._access_log = access_log()
         super().__init__(**arguments)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
         """Serve one ASGI connection."""
         if scope["type"] == "http":
-            await surround(
+            answering = surround(
                 super().__call__, self._access_log, self.door.metrics, scope, receive, send
             )
+            if self.tracing.on:
+                await traced(self.tracing, answering, scope)
+            else:
+                await answering
         else:
             await super().__call__(scope, receive, send)
 
@@ -69,6 +80,7 @@ class _Entrance:
             application: Application = scope["litestar_app"]
             options = options_of(scope["route_handler"])
             await application.door.enter(scope, options)
+            _note_facts(scope)
             _refuse_nul(scope)
             request = ApiRequest(scope, receive, send)
             if options.page:
@@ -76,6 +88,18 @@ class _Entrance:
             else:
                 await request.refuse_unexpected_body()
         await self._app(scope, receive, send)
+
+
+def _note_facts(scope: Any) -> None:  # noqa: ANN401 - ASGI
+    """Have each line of the log say who calls, and which task the path names."""
+    caller_id = scope["openclaw.visit"].caller_id
+    if caller_id is not None:
+        kind = _CALLERS.get(caller_id[:4])
+        if kind is not None:
+            note(**{kind: caller_id})
+    task_id = scope["path_params"].get("task_id")
+    if task_id is not None and is_id("task", task_id):
+        note(task_id=task_id)
 
 
 def _refuse_nul(scope: Any) -> None:  # noqa: ANN401 - ASGI

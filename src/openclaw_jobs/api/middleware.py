@@ -17,6 +17,7 @@ from openclaw_jobs.api.documents import PROBLEM_JSON, encode_problem
 from openclaw_jobs.api.visit import CLIENT_GONE, Visit
 from openclaw_jobs.kit.errors import Problem
 from openclaw_jobs.kit.ids import new_id
+from openclaw_jobs.kit.log_context import begin_context
 from openclaw_jobs.kit.metrics import Metrics
 
 __all__ = ["access_log", "surround"]
@@ -57,6 +58,7 @@ async def surround(
     """Run one HTTP request of `app` with an id, security headers, a log line and counters."""
     visit = Visit(_request_id(scope["headers"]))
     scope["openclaw.visit"] = visit
+    begin_context(request_id=visit.request_id)
     id_header = (b"x-request-id", visit.request_id.encode())
     lingering = False
 

@@ -83,6 +83,7 @@ def assigned(claim: Claim) -> schemas.Assigned:
         prompt=UNSET if claim.prompt is None else claim.prompt,
         earning_cents=claim.earning_cents,
         attempt=claim.attempt,
+        traceparent=UNSET if claim.traceparent is None else claim.traceparent,
     )
 
 

@@ -31,6 +31,8 @@ from openclaw_jobs.api.replay import replayable, route_name
 from openclaw_jobs.api.visit import Visit, visit_of
 from openclaw_jobs.kit.errors import Problem
 from openclaw_jobs.kit.idempotency import ReplayKey
+from openclaw_jobs.kit.ids import is_id
+from openclaw_jobs.kit.log_context import note
 from openclaw_jobs.market.unit import Replay
 from openclaw_jobs.workers.models import WorkerIdentity
 
@@ -210,10 +212,14 @@ class ApiRequest(Request[Any, Any, State]):
         decoder = _plan(self).decoder
         body = await self.body()
         try:
-            return decode_strictly(decoder or ANYTHING, body)
+            value = decode_strictly(decoder or ANYTHING, body)
         except Problem as problem:
             await self._remember(problem)
             raise
+        task_id = getattr(value, "task_id", None)
+        if isinstance(task_id, str) and is_id("task", task_id):
+            note(task_id=task_id)
+        return value
 
     async def refuse_unexpected_body(self) -> None:
         """Refuse a body on a route that takes none; an empty object counts as none.

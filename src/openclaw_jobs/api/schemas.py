@@ -233,7 +233,7 @@ class Token(msgspec.Struct, frozen=True):
 
 
 class Assigned(msgspec.Struct, frozen=True, kw_only=True):
-    """A task in a worker's hands."""
+    """A task in a worker's hands; `traceparent` is there where the server has tracing on."""
 
     task_id: str
     lease_token: str
@@ -244,6 +244,7 @@ class Assigned(msgspec.Struct, frozen=True, kw_only=True):
     prompt: str | UnsetType = UNSET
     earning_cents: int
     attempt: int
+    traceparent: str | UnsetType = UNSET
 
 
 class AssignedList(msgspec.Struct, frozen=True, kw_only=True):

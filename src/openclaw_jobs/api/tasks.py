@@ -13,6 +13,7 @@ from openclaw_jobs.api.request import ApiRequest
 from openclaw_jobs.api.services import services_of
 from openclaw_jobs.kit.errors import invalid
 from openclaw_jobs.kit.ids import is_id
+from openclaw_jobs.kit.log_context import note
 from openclaw_jobs.market.cancel_task import cancel_task
 from openclaw_jobs.market.post_task import Post, TaskOrder, quote_task
 from openclaw_jobs.market.rate_task import rate_task
@@ -50,12 +51,14 @@ async def post_one(
         max_price_cents=data.max_price_cents,
         conversation_id=data.conversation_id,
         metadata=data.metadata,
+        trace=services.market.tracing.here(),
     )
     if data.dry_run:
         quote = await quote_task(services.market, order, request.replay(render.task_quote))
         return Response(render.task_quote(quote), status_code=200)
     replay = request.replay(render.posted_task, status=201)
     posted = await services.posts.submit(Post(order, replay))
+    note(task_id=posted.task_id)
     return Response(render.posted_task(posted))
 
 

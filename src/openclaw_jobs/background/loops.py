@@ -10,7 +10,9 @@ import msgspec
 import structlog
 
 from openclaw_jobs.db import is_unavailable
+from openclaw_jobs.kit.log_context import begin_context
 from openclaw_jobs.kit.metrics import Metrics
+from openclaw_jobs.kit.tracing import OFF, Tracing
 
 _log = structlog.get_logger(__name__)
 
@@ -35,18 +37,25 @@ class Periodic(msgspec.Struct, frozen=True):
 
 
 async def repeat(
-    job: Periodic, rng: random.Random, stop: asyncio.Event, metrics: Metrics | None = None
+    job: Periodic,
+    rng: random.Random,
+    stop: asyncio.Event,
+    *,
+    metrics: Metrics | None = None,
+    tracing: Tracing = OFF,
 ) -> None:
     """Run a job again and again until `stop` is set; a run that is under way ends first.
 
     A failure is logged once, the job tried again after a growing pause, and logged again when it
-    works. Runs are counted in `metrics`.
+    works. Runs are counted in `metrics`, and each is a span of `tracing`.
     """
+    begin_context(job=job.name)
     failures = 0
     while not stop.is_set():
         started = time.monotonic()
         try:
-            await job.run()
+            with tracing.span(f"job {job.name}"):
+                await job.run()
         except Exception as error:  # noqa: BLE001 - whatever it was, the job must go on
             failures += 1
             if failures == 1:

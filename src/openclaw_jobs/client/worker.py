@@ -125,7 +125,8 @@ class Worker(SessionOwner):
             ValueError: neither or both of `result` and `error`.
             ApiError: `lease_lost` when the lease ran out first; the result counts for nothing.
         """
-        return self._session.run(calls.submit(_outcome(task, result, error, usage), next))
+        outcome = _outcome(task, result, error, usage)
+        return self._session.run(calls.submit(outcome, next, task.traceparent))
 
     def submit_many(
         self,
@@ -279,7 +280,8 @@ class AsyncWorker(AsyncSessionOwner):
         next: NextTasks | None = None,  # noqa: A002 - the contract's
     ) -> Receipt:
         """Hand in a result, or give the task up with an `error`; see `Worker.submit`."""
-        return await self._session.run(calls.submit(_outcome(task, result, error, usage), next))
+        outcome = _outcome(task, result, error, usage)
+        return await self._session.run(calls.submit(outcome, next, task.traceparent))
 
     async def submit_many(
         self,

@@ -102,7 +102,9 @@ def next_tasks(wait: int, max_tasks: int) -> Call[Assignments]:
     )
 
 
-def submit(submission: Submission, following: NextTasks | None) -> Call[Receipt]:
+def submit(
+    submission: Submission, following: NextTasks | None, traceparent: str | None = None
+) -> Call[Receipt]:
     """POST /api/work/submit for one task; a repetition gets the first receipt."""
     body = _One(
         submission.task_id,
@@ -113,7 +115,7 @@ def submit(submission: Submission, following: NextTasks | None) -> Call[Receipt]
         submission.usage,
         following,
     )
-    return _submit(encode(body), following, _receipt)
+    return _submit(encode(body), following, _receipt, _within(traceparent))
 
 
 def submit_many(submissions: Sequence[Submission], following: NextTasks | None) -> Call[Receipts]:
@@ -121,8 +123,19 @@ def submit_many(submissions: Sequence[Submission], following: NextTasks | None) 
     return _submit(encode(_Many(submissions, following)), following, _receipts)
 
 
-def _submit(body: bytes, following: NextTasks | None, decode: Callable[[Reply], T]) -> Call[T]:
+def _within(traceparent: str | None) -> dict[str, str] | None:
+    """The header that says which task's trace a call belongs to."""
+    return None if traceparent is None else {"traceparent": traceparent}
+
+
+def _submit(
+    body: bytes,
+    following: NextTasks | None,
+    decode: Callable[[Reply], T],
+    headers: dict[str, str] | None = None,
+) -> Call[T]:
     return Call(
+        headers=headers,
         method="POST",
         path="/api/work/submit",
         body=body,
@@ -138,6 +151,7 @@ def heartbeat(task: Lease, progress: str | None) -> Call[Heartbeat]:
         method="POST",
         path="/api/work/heartbeat",
         body=encode(_Progress(task.task_id, task.lease_token, progress)),
+        headers=_within(task.traceparent),
         repeatable=True,
         decode=_heartbeat,
     )

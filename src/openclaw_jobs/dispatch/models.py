@@ -119,7 +119,7 @@ class Claim(msgspec.Struct, frozen=True):
     """A task in a worker's hands; `messages` is JSON text if the task was posted as messages.
 
     `queued_at` is when it was queued, by this process's monotonic clock; None if that was not its
-    first time.
+    first time. With tracing on each claim has a `traceparent`, else none has.
     """
 
     task_id: str
@@ -133,6 +133,7 @@ class Claim(msgspec.Struct, frozen=True):
     earning_cents: int
     attempt: int
     queued_at: float | None = None
+    traceparent: str | None = None
 
 
 class Assignment(msgspec.Struct, frozen=True):

@@ -1,6 +1,7 @@
 """Group commit: concurrent callers share one run of a batch function."""
 
 import asyncio
+import contextvars
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
@@ -67,7 +68,8 @@ class Coalescer(Generic[Item, Answer]):
             self._enough.set()
         if self._running < self._concurrency:
             self._running += 1
-            runner = asyncio.create_task(self._run())
+            # It works for many callers, so it is in the context of none of them.
+            runner = asyncio.create_task(self._run(), context=contextvars.Context())
             self._runners.add(runner)
             runner.add_done_callback(self._runners.discard)
         return future

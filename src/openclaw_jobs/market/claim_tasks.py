@@ -24,7 +24,9 @@ from openclaw_jobs.economy import Config, commission_bp
 from openclaw_jobs.economy import Tier as EconomyTier
 from openclaw_jobs.kit.metrics import bounded
 from openclaw_jobs.kit.tokens import hash_token, new_token
+from openclaw_jobs.kit.traceparent import fresh
 from openclaw_jobs.ledger import commission_cents
+from openclaw_jobs.market import store_traces
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.unit import Unit, begin
 from openclaw_jobs.workers import TIERS, Tier
@@ -186,6 +188,7 @@ class _Round:
             )
         claimed, self._left = await store.write_claims(self._unit.conn, rows, lease_seconds)
         written = {row[0]: row for row in claimed}
+        traces = await self._traces(list(written))
         assignments: list[Assignment] = []
         # In the queue's order, which a worker that gets several may trust.
         for task_id, (candidate, seeker, token, earning) in by_task.items():
@@ -204,11 +207,23 @@ class _Round:
                 earning_cents=earning,
                 attempt=attempt,
                 queued_at=self._queued_at(posted_at) if attempt == 1 else None,
+                traceparent=traces.get(task_id),
             )
             assignments.append(Assignment(seeker, claim))
             self._unit.tell(buyer_id, "task.claimed", task_id, status="claimed")
             self._unit.paid_claims += buyer_id is not None
         return assignments
+
+    async def _traces(self, task_ids: Sequence[str]) -> dict[str, str]:
+        """Where each task goes on in a trace, with tracing on.
+
+        A task that has no trace of its own, as a hidden one, begins one: a worker sees no
+        difference.
+        """
+        if not self._market.tracing.on:
+            return {}
+        kept = await store_traces.select_traces(self._unit.conn, task_ids)
+        return {task_id: str(kept.get(task_id) or fresh()) for task_id in task_ids}
 
     def _queued_at(self, posted_at: datetime) -> float:
         """When that was, by this process's monotonic clock."""

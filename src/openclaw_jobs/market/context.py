@@ -11,6 +11,7 @@ from openclaw_jobs.economy import Config, ConfigCache
 from openclaw_jobs.events import Bus
 from openclaw_jobs.kit.clock import Clock
 from openclaw_jobs.kit.metrics import Metrics
+from openclaw_jobs.kit.tracing import OFF, Tracing
 from openclaw_jobs.quality.budget import CheckBudget
 
 _WEIGHT = 0.05
@@ -48,6 +49,7 @@ class Market:
         checks_due: Set when a check may have a hidden task to queue.
         checks_ready: Set when a check may have results to compare.
         metrics: What this process counts of itself.
+        tracing: Makes spans, where it is on.
     """
 
     db: Database
@@ -60,6 +62,7 @@ class Market:
     checks_due: asyncio.Event = field(default_factory=asyncio.Event)
     checks_ready: asyncio.Event = field(default_factory=asyncio.Event)
     metrics: Metrics = field(default_factory=Metrics)
+    tracing: Tracing = OFF
 
     @property
     def config(self) -> Config:

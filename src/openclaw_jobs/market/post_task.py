@@ -22,8 +22,10 @@ from openclaw_jobs.kit.errors import Problem, invalid
 from openclaw_jobs.kit.idempotency import Replayed, ReplayKey, StoredAnswer
 from openclaw_jobs.kit.ids import new_id
 from openclaw_jobs.kit.money import format_cents
+from openclaw_jobs.kit.traceparent import Trace, looks_random
 from openclaw_jobs.ledger import Account, Split
 from openclaw_jobs.market import store as store_replays
+from openclaw_jobs.market import store_traces
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.draw_checks import draw_shadow
 from openclaw_jobs.market.grant_checks import grant_if_due
@@ -59,6 +61,7 @@ class TaskOrder(msgspec.Struct, frozen=True, kw_only=True):
     max_price_cents: int | None
     conversation_id: str | None
     metadata: dict[str, Any] | None
+    trace: Trace | None = None
     lineage: str | None = None
 
 
@@ -196,6 +199,7 @@ class _Batch:
         self._posts = posts
         self._answers: dict[int, PostedTask | Exception] = {}
         self._tasks: list[NewTask] = []
+        self._traces: list[tuple[str, Trace]] = []
         self._checks: list[NewCheck] = []
 
     async def run(self) -> list[PostedTask | Exception]:
@@ -275,6 +279,8 @@ class _Batch:
             lineage=order.lineage,
         )
         self._tasks.append(task)
+        if order.trace is not None and looks_random(order.trace.trace_id, now):
+            self._traces.append((task.task_id, order.trace))
         balance = ledger.spendable_cents(balances)
         self._unit.tell(order.buyer_id, "task.queued", task_id, status="queued", price_cents=price)
         self._unit.tell(order.buyer_id, "balance", None, balance_cents=balance)
@@ -288,6 +294,8 @@ class _Batch:
             for t, buyer in zip(self._tasks, buyers, strict=True)
         ]
         await store.insert_tasks(self._unit.conn, self._tasks)
+        if self._traces:
+            await store_traces.insert_traces(self._unit.conn, self._traces)
         if self._checks:
             await store_checks.insert_checks(self._unit.conn, self._checks)
         await ledger.post(self._unit.conn, [charge for charge in charges if charge is not None])

@@ -1,7 +1,8 @@
 """The unit of work: one transaction, its events, its wake-ups, and the answer to be repeated."""
 
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from typing import Any, Generic, TypeVar, cast
 
@@ -84,12 +85,28 @@ class Replay(msgspec.Struct, Generic[T], frozen=True):
     refusal: Callable[[Problem], StoredAnswer]
 
 
-@asynccontextmanager
-async def begin(market: Market, *, pipelined: bool = False) -> AsyncIterator[Unit]:
+def begin(
+    market: Market, *, pipelined: bool = False, name: str | None = None
+) -> AbstractAsyncContextManager[Unit]:
     """Open a transaction; its events are written last, its wake-ups sent after the commit.
 
-    `pipelined` is that of `Database.transaction`.
+    `pipelined` is that of `Database.transaction`. A span is called `name`, or as the caller.
     """
+    if not market.tracing.on:
+        return _begin(market, pipelined=pipelined)
+    name = name or sys._getframe(1).f_code.co_qualname  # noqa: SLF001 - there is no other way
+    return _traced(market, pipelined, name.partition(".")[0])
+
+
+@asynccontextmanager
+async def _traced(market: Market, pipelined: bool, name: str) -> AsyncIterator[Unit]:  # noqa: FBT001
+    with market.tracing.span(f"transaction {name}"):
+        async with _begin(market, pipelined=pipelined) as unit:
+            yield unit
+
+
+@asynccontextmanager
+async def _begin(market: Market, *, pipelined: bool) -> AsyncIterator[Unit]:
     unit: Unit | None = None
     committed = False
     try:
@@ -137,11 +154,11 @@ async def run(
         Problem: `idempotency_conflict`, `idempotency_in_progress`, or what the effect raised.
     """
     if replay is None:
-        async with begin(market, pipelined=pipelined) as unit:
+        async with begin(market, pipelined=pipelined, name=_name_of(effect)) as unit:
             return await effect(unit)
     refused: Problem | None = None
     value: T | None = None
-    async with begin(market, pipelined=pipelined) as unit:
+    async with begin(market, pipelined=pipelined, name=_name_of(effect)) as unit:
         await first_time(unit.conn, replay.key)
         try:
             async with savepoint(unit.conn):
@@ -157,6 +174,11 @@ async def run(
     if refused is not None:
         raise refused
     return cast("T", value)
+
+
+def _name_of(effect: object) -> str:
+    """What the use case is called whose effect this is."""
+    return getattr(effect, "__qualname__", "effect")
 
 
 def is_remembered(problem: Problem) -> bool:

@@ -20,10 +20,15 @@ class Connected(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
-    """The right to work on one task until the lease runs out: `lease_token` is a secret."""
+    """The right to work on one task until the lease runs out: `lease_token` is a secret.
+
+    `traceparent` is where the task goes on in a trace (W3C), if the server has tracing on; what is
+    sent about the task carries it back.
+    """
 
     task_id: str
     lease_token: str
+    traceparent: str | None = None
 
 
 class Assignment(Lease, frozen=True, kw_only=True):

@@ -44,7 +44,8 @@ class CommandEngine:
     """Runs `/bin/sh -c command` for each task, in a process group of its own.
 
     The command gets the task as text on standard input and as JSON in the file that
-    `$OPENCLAW_TASK_FILE` names. Its standard output is the result; exit codes other than 0, no
+    `$OPENCLAW_TASK_FILE` names, and where the task goes on in a trace, if it does, in
+    `$TRACEPARENT`. Its standard output is the result; exit codes other than 0, no
     output, more than 256 KiB of it, and running longer than `timeout_s` are failures. Lines on
     standard error that begin with `progress:` are progress; the last others explain a failure, and
     with `show_stderr` they are all passed through to this program's standard error.
@@ -72,6 +73,8 @@ class CommandEngine:
             child = _Child(progress, sys.stderr.write if self._show_stderr else None)
             environment = {key: value for key, value in os.environ.items() if key not in _SECRETS}
             environment["OPENCLAW_TASK_FILE"] = str(file)
+            if task.traceparent is not None:
+                environment["TRACEPARENT"] = task.traceparent
             transport, _ = await asyncio.get_running_loop().subprocess_exec(
                 lambda: child,
                 *("/bin/sh", "-c", self._command),
