@@ -133,10 +133,22 @@ function makeTabs(box) {
   box.dataset.ready = "";
 }
 
+// What scrolls sideways can be scrolled by keyboard, and only then is a stop for Tab.
+const reach = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    if (target.scrollWidth > target.clientWidth) {
+      target.tabIndex = 0;
+      target.setAttribute("role", "region");
+      target.setAttribute("aria-label", $("caption", target)?.textContent || "Table");
+    } else for (const name of ["tabindex", "role", "aria-label"]) target.removeAttribute(name);
+  }
+});
+
 /** Make the parts within `scope` do what their attributes ask for; for HTML that arrived later. */
 export function enhance(scope = document) {
   $$("time[data-time]", scope).forEach(showTime);
   $$("[data-tabs]:not([data-ready])", scope).forEach(makeTabs);
+  $$(".table-wrap", scope).forEach((box) => reach.observe(box));
 }
 
 /** Open a dialog of the page by its id; the focus returns to where it was when it closes. */

@@ -1,0 +1,342 @@
+// The conversation page: sends and stays, follows the buyer's events, keeps drafts on the server.
+// Everything here is also a form or a link; without this module the page only has to be loaded again.
+
+import { $, $$, el, enhance, listen, money, openDialog, request, toast } from "./app.js";
+import { copyText, furnish } from "./results.js";
+
+const turns = $("#turns"), scroll = $("#scroll"), composer = $("#composer"), prompt = $("#prompt");
+const side = $("#conversations"), status = $("#chat-status"), price = $("[data-price]"), send = $("#send");
+const field = (name) => composer.elements[name];
+let where = turns.dataset.conversation;
+const old = turns.hasAttribute("data-old");
+
+const say = (text) => { status.textContent = ""; setTimeout(() => { status.textContent = text; }, 50); };
+const fragment = (url) => request(url, { headers: { Accept: "text/html" } });
+const parse = (html) => { const box = document.createElement("template"); box.innerHTML = html; return [...box.content.children]; };
+const post = (url, form) => request(url, { method: "POST", headers: { Accept: "application/json", "Content-Type": "application/x-www-form-urlencoded" }, body: form && new URLSearchParams([...new FormData(form)]).toString() });
+const freshKey = () => btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(16))));
+const turnOf = (task) => $$(".turn", turns).filter((turn) => turn.dataset.tasks.split(" ").includes(task));
+
+// Turns
+
+const WORDS = { claimed: "A worker is on it.", completed: "The answer is there.", failed: "No worker managed it. The price is back in your balance.", expired: "Nobody took it in time. The price is back in your balance.", cancelled: "Cancelled. The price is back in your balance.", credited: "Credited.", queued: "Waiting for a worker." };
+
+/** Put a turn as the server has it in the place of the one that is shown, unless something is open in it. */
+function place(fresh) {
+  const there = document.getElementById(fresh.id);
+  enhance(fresh);
+  furnish(fresh);
+  if (!there) {
+    const after = $$(".turn", turns).filter((one) => +one.dataset.seq < +fresh.dataset.seq).pop();
+    if (after) after.after(fresh); else turns.prepend(fresh);
+  } else {
+    if (there.contains(document.activeElement) && document.activeElement.matches("textarea")) return false;
+    const held = focusPath(there);
+    there.replaceWith(fresh);
+    held?.(fresh);
+  }
+  tellWaiting();
+  return true;
+}
+
+function focusPath(within) {
+  const active = document.activeElement;
+  if (!within.contains(active)) return null;
+  const label = active.getAttribute("aria-label") || active.textContent.trim();
+  return (fresh) => {
+    const same = $$("button, a, summary", fresh).find((one) => (one.getAttribute("aria-label") || one.textContent.trim()) === label);
+    if (same) same.focus(); else { fresh.tabIndex = -1; fresh.focus(); }
+  };
+}
+
+const fetching = new Map();
+/** Fetch a turn anew; calls that come while one is under way lead to one more. */
+async function renew(id) {
+  if (fetching.has(id)) { fetching.set(id, true); return; }
+  do {
+    fetching.set(id, false);
+    try {
+      for (const fresh of parse(await fragment(`/chat/turns/${id}`))) place(fresh);
+    } catch (error) {
+      if (error.status === 404) document.getElementById(id)?.remove();
+    }
+  } while (fetching.get(id));
+  fetching.delete(id);
+}
+
+let catching = null, again = false;
+/** Fetch the turns that came since, from this browser or another. */
+function catchUp() {
+  if (!where || old) return Promise.resolve();
+  if (catching) { again = true; return catching; }
+  catching = (async () => {
+    do {
+      again = false;
+      const last = $$(".turn", turns).pop();
+      for (const fresh of parse(await fragment(`/chat/${where}/turns?after=${last ? last.dataset.seq : 0}`))) {
+        place(fresh);
+        if (prompt.value.trim() === $(".bubble", fresh).textContent.trim() && !sending) clearComposer();
+      }
+    } while (again);
+  })().catch(() => {}).finally(() => { catching = null; });
+  return catching;
+}
+
+function tellWaiting() {
+  const last = $$(".turn", turns).pop();
+  const waiting = !old && last?.hasAttribute("data-waiting");
+  send.disabled = !!waiting || sending;
+  if (waiting) hint("You can go on writing; it can be sent when the answer is there.");
+  else if (!quoted?.left_out) hint();
+}
+
+const usual = [...$("[data-hint]").childNodes].map((node) => node.cloneNode(true));
+const keys = () => [el("kbd", {}, "Enter"), " sends, ", el("kbd", {}, "Shift"), " ", el("kbd", {}, "Enter"), " begins a line."];
+const startsUsual = $("[data-hint] kbd") !== null;
+function hint(text) {
+  const line = $("[data-hint]");
+  if (text) line.textContent = text;
+  else if (startsUsual) line.replaceChildren(...usual.map((node) => node.cloneNode(true)));
+  else line.replaceChildren(el("span", { class: "needs-script" }, ...keys()));
+}
+
+// What happens, as it happens
+
+function heard({ name, data }) {
+  if (name === "balance") { composer.dataset.balance = data.balance_cents; showPrice(); return; }
+  if (name === "conversation") { renewSide(); if (data.conversation_id === where) { catchUp(); renewTitle(); } return; }
+  if (!data.task_id) return;
+  const mine = turnOf(data.task_id);
+  if (name === "task.progress") {
+    for (const turn of mine) {
+      const line = $(`[data-life][data-task="${data.task_id}"] [data-progress]`, turn);
+      if (line && data.progress) line.textContent = data.progress;
+    }
+    return;
+  }
+  if (mine.length && data.status && WORDS[data.status] && name !== "task.queued") say(WORDS[data.status]);
+  if (document.hidden && mine.length && name === "task.completed") flagTitle();
+  for (const turn of mine) renew(turn.id);
+}
+
+const plainTitle = () => document.title.replace(/^✓ /, "");
+function flagTitle() { document.title = `✓ ${plainTitle()}`; }
+document.addEventListener("visibilitychange", () => { if (!document.hidden) { document.title = plainTitle(); refreshPlaces(); } });
+
+// Where a task stands in the queue changes by what others do, of which no event tells.
+function refreshPlaces() {
+  if (document.hidden) return;
+  for (const life of $$('[data-life][data-status="queued"]', turns)) renew(life.closest(".turn").id);
+}
+setInterval(refreshPlaces, 5000);
+
+let sideTimer;
+function renewSide(wait = 300) {
+  clearTimeout(sideTimer);
+  sideTimer = setTimeout(async () => {
+    const query = new URLSearchParams({ q: $("#side-q").value, current: where });
+    try {
+      side.innerHTML = await fragment(`/chat/side?${query}`);
+      enhance(side);
+    } catch { /* the next event tries again */ }
+  }, wait);
+}
+
+function renewTitle() {
+  setTimeout(() => {
+    const name = $(`a[href="/chat/${where}"] .name`, side);
+    if (!name) return;
+    $("#chat-title").textContent = name.textContent;
+    document.title = `${name.textContent} · OpenClaw.jobs`;
+  }, 900);
+}
+
+// Acts: forms of turns
+
+async function act(form, button) {
+  button?.setAttribute("aria-busy", "true");
+  try {
+    const done = await post(form.getAttribute("action"), form);
+    if (done.link) { $("#share-link").textContent = done.link; openDialog("share"); }
+    else if (done.message) toast(done.message);
+    if (form.action.endsWith("/fork")) { location.assign(done.url); return; }
+    form.closest("dialog")?.close();
+    form.closest("details[open]")?.removeAttribute("open");
+    const turn = form.closest(".turn") || document.getElementById(done.url?.split("#")[1]);
+    if (turn) await renew(turn.id);
+  } catch (error) {
+    toast(error.message, "bad");
+    const turn = form.closest(".turn");
+    if (turn && error.status === 409) renew(turn.id);
+  } finally {
+    button?.removeAttribute("aria-busy");
+  }
+}
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.matches("[data-act]")) { event.preventDefault(); act(form, event.submitter); }
+  else if (form.matches("[data-rename]")) {
+    event.preventDefault();
+    post(form.getAttribute("action"), form).then((done) => { toast(done.message); $("#chat-title").textContent = form.elements.title.value; form.closest("details").open = false; renewSide(0); }, (error) => toast(error.message, "bad"));
+  } else if (form.matches("[data-search]")) { event.preventDefault(); renewSide(0); }
+});
+
+turns.addEventListener("click", async (event) => {
+  const at = event.target.closest("[data-copy-result], [data-copy-said], [data-again]");
+  if (!at) return;
+  if (at.matches("[data-copy-result]")) copyText($("[data-source]", at.closest(".answer")).content.textContent);
+  else if (at.matches("[data-copy-said]")) copyText($(".bubble", at.closest(".turn")).textContent);
+  else if (!event.ctrlKey && !event.metaKey) {
+    event.preventDefault();
+    try {
+      const page = new DOMParser().parseFromString(await fragment(at.getAttribute("href")), "text/html");
+      const box = $("#again"), body = $("[data-again-body]", page);
+      box.replaceChildren(el("div", { class: "dialog-head" }, el("h2", { id: "again-title" }, $("h1", page).textContent)), el("div", { class: "dialog-body" }, ...document.adoptNode(body).children));
+      at.closest("details")?.removeAttribute("open");
+      box.showModal();
+    } catch (error) { toast(error.message, "bad"); }
+  }
+});
+$("#again").addEventListener("click", (event) => { if (event.target.matches("a[data-close]")) event.preventDefault(); });
+
+// The composer: the price while one writes, and the draft with it
+
+let quoted = null, quoteTimer, saving = Promise.resolve(), asked = 0, sending = false;
+const message = () => ({ conversation_id: where, prompt: prompt.value, category: field("category").value });
+
+function showPrice() {
+  const balance = quoted?.balance_cents ?? +composer.dataset.balance;
+  price.removeAttribute("aria-busy");
+  if (quoted?.problem) price.textContent = quoted.code === "wrong_state" ? "" : quoted.problem;
+  else if (quoted?.price_cents == null) price.replaceChildren(el("span", { class: "num" }, money(+composer.dataset.balance)), " in your balance");
+  else price.replaceChildren(el("span", { class: "num" }, money(quoted.price_cents)), ` of ${money(balance)}`);
+  field("max_price_cents").value = quoted?.price_cents ?? "";
+  if (quoted?.affordable === false) lacking(quoted); else trouble();
+  if (quoted?.left_out) hint(`The ${quoted.left_out === 1 ? "oldest message" : `oldest ${quoted.left_out} messages`} will not be sent along: there is no room.`);
+  else tellWaiting();
+}
+
+const noticed = (tone, ...parts) => el("div", { class: `notice ${tone}` }, el("div", {}, ...parts));
+function trouble(...parts) { $("#trouble").replaceChildren(...parts); }
+function lacking({ price_cents: cost, balance_cents: has }) {
+  const to = encodeURIComponent(where ? `/chat/${where}` : "/chat");
+  const link = el("a", { href: `/deposit?return_to=${to}` }, "Add credit");
+  link.addEventListener("click", async (event) => { event.preventDefault(); await keep(); location.assign(link.href); });
+  trouble(noticed("warn", el("strong", {}, "Not enough credit. "), `This costs ${money(cost)} and you have ${money(has)}. `, link, "; your text stays here."));
+}
+
+/** Keep the draft, and learn the price; of answers that overtake each other the last question's counts. */
+function keep() {
+  clearTimeout(quoteTimer);
+  const number = ++asked;
+  saving = saving.catch(() => {}).then(async () => {
+    if (number !== asked) return;
+    try {
+      const answer = await request("/chat/draft", { headers: { Accept: "application/json" }, json: message() });
+      if (number === asked) { quoted = answer; showPrice(); }
+    } catch (error) {
+      if (number === asked) { quoted = { problem: error.message, code: error.code }; showPrice(); }
+    }
+  });
+  return saving;
+}
+
+function written() {
+  price.setAttribute("aria-busy", "true");
+  clearTimeout(quoteTimer);
+  quoteTimer = setTimeout(keep, 350);
+}
+prompt.addEventListener("input", written);
+field("category").addEventListener("change", keep);
+
+function clearComposer() {
+  clearTimeout(quoteTimer);
+  asked += 1;
+  prompt.value = "";
+  quoted = null;
+  field("key").value = freshKey();
+  showPrice();
+}
+
+prompt.addEventListener("keydown", (event) => {
+  // A finger has no Shift; there Enter begins a line and the button sends.
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing || matchMedia("(pointer: coarse)").matches) return;
+  event.preventDefault();
+  if (send.disabled) say("The last message is still being answered.");
+  else if (prompt.value.trim()) composer.requestSubmit(send);
+});
+
+composer.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  if (sending || !prompt.value.trim()) return;
+  sending = true;
+  send.disabled = true;
+  send.setAttribute("aria-busy", "true");
+  clearTimeout(quoteTimer);
+  asked += 1;
+  await saving.catch(() => {});
+  const first = !where;
+  try {
+    const body = { ...message(), key: field("key").value, max_price_cents: field("max_price_cents").value };
+    const done = await request("/chat/send", { headers: { Accept: "application/json" }, json: body });
+    if (first) begin(done.conversation_id);
+    clearComposer();
+    scroll.scrollTop = 0;
+    await catchUp();
+    say("Sent. Waiting for a worker.");
+    renewSide(0);
+  } catch (error) {
+    field("max_price_cents").value = "";
+    if (error.code === "insufficient_balance") lacking(error.problem);
+    else trouble(noticed("bad", error.message));
+    if (error.code === "wrong_state") catchUp();
+    if (error.code === "limit_exceeded") keep();
+  } finally {
+    sending = false;
+    send.removeAttribute("aria-busy");
+    tellWaiting();
+    prompt.focus();
+  }
+});
+
+/** The page of a new conversation becomes that of the one that was just begun. */
+function begin(id) {
+  where = id;
+  turns.dataset.conversation = id;
+  field("conversation_id").value = id;
+  $(".hello")?.remove();
+  history.replaceState(null, "", `/chat/${id}`);
+  renewTitle();
+}
+
+for (const idea of $$("[data-idea]")) idea.addEventListener("click", () => {
+  prompt.value = idea.dataset.idea;
+  prompt.focus();
+  written();
+});
+
+// The list at the side, searched as one writes; on a phone it slides in
+
+$("#side-q").addEventListener("input", () => renewSide(250));
+const layout = $(".app-layout"), drawer = $("[data-drawer]");
+function slide(open) {
+  layout.classList.toggle("drawer-open", open);
+  drawer.setAttribute("aria-expanded", open);
+  if (open) $("a", $(".app-side")).focus(); else drawer.focus();
+}
+drawer.setAttribute("role", "button");
+drawer.setAttribute("aria-expanded", "false");
+drawer.addEventListener("click", (event) => { event.preventDefault(); slide(!layout.classList.contains("drawer-open")); });
+layout.addEventListener("click", (event) => { if (event.target === layout) slide(false); });
+addEventListener("keydown", (event) => { if (event.key === "Escape" && layout.classList.contains("drawer-open")) slide(false); });
+
+// Begin
+
+if (location.hash.startsWith("#seq-")) $(`.turn[data-seq="${location.hash.slice(5)}"]`)?.scrollIntoView();
+else if (location.hash.startsWith("#turn_")) document.getElementById(location.hash.slice(1))?.scrollIntoView();
+furnish();
+tellWaiting();
+if (prompt.value.trim()) keep();
+listen("/api/events", heard, { lastId: turns.dataset.seq });
+if (matchMedia("(pointer: fine)").matches) prompt.focus();
