@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, cast
 from urllib.parse import quote
 
 import msgspec
@@ -205,7 +205,7 @@ def redirect(
     request: PageRequest,
     to: str,
     *,
-    flash: tuple[FlashKind, str] | Sequence[tuple[FlashKind, str]] = (),
+    flash: tuple[FlashKind, str] | Sequence[Flash] = (),
     outside: bool = False,
 ) -> Page:
     """Send the browser to another page, which then says what `flash` tells.
@@ -213,7 +213,7 @@ def redirect(
     Args:
         request: What is answered.
         to: A path of ours; whatever else it is, the front page is taken instead.
-        flash: A kind and a text, or several.
+        flash: A kind and a text; several are given as a list of `Flash`.
         outside: `to` is a URL that we made or got from a partner, and is taken as it is.
     """
     site = site_of(request)
@@ -224,12 +224,24 @@ def redirect(
         media_type="text/plain",
         headers={"Location": target, "Cache-Control": "no-store", "Referrer-Policy": "same-origin"},
     )
-    pairs = [flash] if flash and isinstance(flash[0], str) else flash
-    told = [Flash(kind, text) for kind, text in pairs]  # type: ignore[misc] # pairs, either way
+    told = _told(flash)
     if told:
         text = sign_flashes(site.signer, told)
         set_cookie(response, site, site.names.flash, text, MAX_AGE)
     return response
+
+
+def _told(flash: tuple[FlashKind, str] | Sequence[Flash]) -> list[Flash]:
+    told: list[Flash] = []
+    kind: FlashKind | None = None
+    for part in flash:
+        if isinstance(part, Flash):
+            told.append(part)
+        elif kind is None:
+            kind = cast("FlashKind", part)
+        else:
+            told.append(Flash(kind, part))
+    return told
 
 
 def set_cookie(

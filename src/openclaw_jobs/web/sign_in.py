@@ -16,7 +16,7 @@ from openclaw_jobs.kit.errors import Problem, not_found
 from openclaw_jobs.market import people
 from openclaw_jobs.web.browsers import give_session, had_session, take_session, user_agent
 from openclaw_jobs.web.filters import money
-from openclaw_jobs.web.flashes import FlashKind
+from openclaw_jobs.web.flashes import Flash
 from openclaw_jobs.web.forms import form
 from openclaw_jobs.web.pages import (
     Page,
@@ -155,10 +155,10 @@ async def _welcome(request: PageRequest, provider: str, person: Person, return_t
         )
     except Problem as problem:
         return _page(request, return_to, error=problem.detail, status=problem.status)
-    told: list[tuple[FlashKind, str]] = []
+    told: list[Flash] = []
     if done.bonus_cents:
         bonus = money(done.bonus_cents)
-        told.append(("success", f"Welcome! {bonus} to try it is on your balance."))
+        told.append(Flash("success", f"Welcome! {bonus} to try it is on your balance."))
     return give_session(request, redirect(request, return_to, flash=told), done.session)
 
 
