@@ -13,6 +13,8 @@ from typing import Any, Final
 
 from openclaw_jobs.api import (
     account,
+    benchmarks,
+    checks,
     contacts,
     operator,
     operator_parties,
@@ -75,6 +77,8 @@ _DOORS: Final = (
     operator,
     operator_parties,
     payout_decisions,
+    checks,
+    benchmarks,
 )
 
 Loop = Callable[[asyncio.Event], Awaitable[None]]

@@ -30,6 +30,7 @@ from openclaw_jobs.market.read_stats import (
     Webhooks,
 )
 from openclaw_jobs.payments.deposits import DepositDesk
+from openclaw_jobs.quality.store_reading import Figures
 
 _OPERATOR: list[dict[str, list[str]]] = [{"operator": []}]
 _TAGS: Final = ["Operator"]
@@ -90,6 +91,7 @@ class StatsDocument(msgspec.Struct, frozen=True, kw_only=True):
     credits_waiting: CreditsWaiting
     webhooks: Webhooks
     quality: Outcomes
+    checks: Figures
 
 
 class EventEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -209,6 +211,7 @@ def stats_document(found: Stats) -> StatsDocument:
         credits_waiting=found.credits_waiting,
         webhooks=found.webhooks,
         quality=totals.outcomes,
+        checks=totals.checks,
     )
 
 

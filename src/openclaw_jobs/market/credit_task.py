@@ -1,4 +1,4 @@
-"""A buyer gets its money back for a bad result."""
+"""A buyer gets its money back for a bad result, or has it looked at."""
 
 from typing import Final
 
@@ -7,10 +7,15 @@ import msgspec
 from openclaw_jobs.economy.rules import credit_window
 from openclaw_jobs.kit.errors import Problem, not_found
 from openclaw_jobs.kit.failpoints import failpoint
+from openclaw_jobs.market.apply_verdict import settle_review
 from openclaw_jobs.market.context import Market
+from openclaw_jobs.market.draw_checks import new_check
+from openclaw_jobs.market.grant_checks import grant_if_due
 from openclaw_jobs.market.take_back import apply_credit
 from openclaw_jobs.market.unit import Replay, Unit, run
 from openclaw_jobs.payments import rules
+from openclaw_jobs.quality import store_checks
+from openclaw_jobs.quality.checks import BY_RULES
 from openclaw_jobs.tasks import store_credits as store
 from openclaw_jobs.tasks.models import Credit, CreditableTask
 
@@ -67,13 +72,33 @@ async def credit_task(
         )
         if wait:
             await store.set_status(unit.conn, task_id, "credit_review", 0)
+            await _look_at(market, unit, task)
             return CreditOutcome(task_id, credited=False, credited_cents=0, balance_cents=0)
         balance = await apply_credit(unit, task)
+        await _look_at(market, unit, task)
         return CreditOutcome(task_id, True, task.price_cents, balance)  # noqa: FBT003 - credited
 
+    await grant_if_due(market)
     outcome = await run(market, effect, replay)
     failpoint("credit.committed")
     return outcome
+
+
+async def _look_at(market: Market, unit: Unit, task: CreditableTask) -> None:
+    """Have a result looked at that its buyer says is bad: that alone counts against nobody.
+
+    What was found before counts, and what is being found; without either, and without budget for
+    a check of its own, a demand that waits is left to an operator.
+    """
+    verdict, under_way = await store_checks.decided_of_task(unit.conn, task.task_id)
+    if verdict is not None:
+        await settle_review(unit, task.task_id, verdict, BY_RULES)
+    elif not under_way and market.config.quality.enabled:
+        check = new_check(
+            market, unit, "credit", task.task_id, task.category, task.price_cents, task.worker_id
+        )
+        if check is not None:
+            await store_checks.insert_checks(unit.conn, [check])
 
 
 async def _check_creditable(market: Market, unit: Unit, task: CreditableTask) -> None:

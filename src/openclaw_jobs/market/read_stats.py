@@ -16,6 +16,8 @@ from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.profit_and_loss import Coverage, coverage
 from openclaw_jobs.market.read_tasks import NODE_SILENT_SECONDS
 from openclaw_jobs.market.store import begin_snapshot, plan_for_whole_tables
+from openclaw_jobs.quality import store_reading
+from openclaw_jobs.quality.store_reading import Figures
 from openclaw_jobs.workers.models import TIERS
 
 AGES_S: Final = (10, 60, 600, 3600)
@@ -117,6 +119,7 @@ class Totals(msgspec.Struct, frozen=True):
         today: Transfers of the UTC day by kind.
         payouts: By state.
         outcomes: How claims ended.
+        checks: What hidden checks did in the last 24 hours.
     """
 
     as_of: datetime
@@ -125,6 +128,7 @@ class Totals(msgspec.Struct, frozen=True):
     today: dict[str, Amount]
     payouts: dict[str, Amount]
     outcomes: Outcomes
+    checks: Figures
 
 
 class Stats(msgspec.Struct, frozen=True, kw_only=True):
@@ -202,6 +206,7 @@ async def _read_totals(market: Market) -> Totals:
         posted = await statements.sum_accounts(conn)
         kinds = await statements.sum_kinds(conn, midnight)
         payouts = await store.sum_payouts(conn)
+        checks = await store_reading.select_figures(conn)
     by_tier = {str(tier): dict.fromkeys(_STANDINGS, 0) for tier in TIERS}
     for tier, standing, count in counted:
         by_tier[tier][standing] = count
@@ -220,6 +225,7 @@ async def _read_totals(market: Market) -> Totals:
             completion_rate=round(completed / ended, 4) if ended else 1.0,
             credit_rate=round(credited / completed, 4) if completed else 0.0,
         ),
+        checks=checks,
     )
 
 

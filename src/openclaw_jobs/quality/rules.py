@@ -6,6 +6,7 @@ may turn by itself comes as a parameter from the runtime configuration.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 from openclaw_jobs.economy import Quality, Tier, Tiers, TierThreshold
@@ -154,6 +155,25 @@ def after_expired_lease(record: Record) -> Record:
 def after_reinstatement(record: Record) -> Record:
     """The record of a worker let back in: what it did stands, and the test begins anew."""
     return Record(record.good, record.bad, 0, 0.0)
+
+
+def added_up(outcomes: Sequence[bool], *, anew_from: int, before: Record) -> Record:
+    """The record that outcomes make, after one of them was turned.
+
+    Args:
+        outcomes: All of them in their order, whether bad.
+        anew_from: How many of them are older than the last reinstatement.
+        before: The record as it was. Expired leases are not among outcomes: its streak is the
+            longest there can be, but for the outcome that was turned.
+    """
+    record = Record()
+    for number, bad in enumerate(outcomes):
+        if number == anew_from:
+            record = Record(record.good, record.bad, record.streak, 0.0)
+        record = after_outcome(record, bad=bad)
+    suspicion = 0.0 if anew_from >= len(outcomes) else record.suspicion
+    streak = min(record.streak, before.streak + 1)
+    return Record(record.good, record.bad, streak, suspicion)
 
 
 def must_suspend(record: Record) -> bool:
