@@ -56,6 +56,7 @@ from openclaw_jobs.market.grant_checks import stop_spending
 from openclaw_jobs.market.note_networks import Networks
 from openclaw_jobs.market.read_metrics import MetricsReader
 from openclaw_jobs.market.report_node import forget_node
+from openclaw_jobs.outside import make_providers
 from openclaw_jobs.payments.deposits import DepositDesk
 from openclaw_jobs.payments.reconciliation import RailRecords
 from openclaw_jobs.payments.reconciliation.setup import reconciled_rails
@@ -144,6 +145,7 @@ def open_pages(runtime: Runtime) -> Site:
         signer=runtime.signer,
         public_url=settings.public_url,
         production=settings.is_production,
+        providers=make_providers(settings, runtime.market.clock),
     )
 
 

@@ -1,4 +1,4 @@
-"""What this server reaches beyond itself, as its environment says: Stripe, payout rails, mail."""
+"""What this server reaches beyond itself: Stripe, payout rails, sign-in, mail, traces."""
 
 import contextlib
 from collections.abc import AsyncIterator, Iterator
@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from openclaw_jobs import __version__
 from openclaw_jobs.identity.mail.rules import parse_smtp_url
 from openclaw_jobs.identity.mail.smtp import Mailer, SmtpMailer
+from openclaw_jobs.identity.oauth import GitHub, Google, Provider
 from openclaw_jobs.kit.clock import Clock
 from openclaw_jobs.kit.tracing import OFF, Tracing, TracingUnavailableError, open_tracing
 from openclaw_jobs.market.decide_payout import Providers
@@ -14,7 +15,7 @@ from openclaw_jobs.payments.providers.paypal import LIVE, SANDBOX
 from openclaw_jobs.payments.providers.setup import open_providers
 from openclaw_jobs.settings import Settings, SettingsError
 
-__all__ = ["make_mailer", "open_payout_rails", "open_stripe_desk", "open_traces"]
+__all__ = ["make_mailer", "make_providers", "open_payout_rails", "open_stripe_desk", "open_traces"]
 
 
 @contextlib.contextmanager
@@ -83,3 +84,22 @@ def make_mailer(settings: Settings) -> Mailer | None:
     except ValueError as error:
         raise SettingsError(str(error)) from None
     return SmtpMailer(server)
+
+
+def make_providers(settings: Settings, clock: Clock) -> dict[str, Provider]:
+    """With whose accounts people can sign in."""
+    found: dict[str, Provider] = {}
+    if settings.google is not None:
+        client = settings.google
+        found["google"] = Google(
+            client.client_id, client.client_secret, issuer=settings.google_issuer, clock=clock
+        )
+    if settings.github is not None:
+        client = settings.github
+        found["github"] = GitHub(
+            client.client_id,
+            client.client_secret,
+            base_url=settings.github_base_url,
+            api_base=settings.github_api_base,
+        )
+    return found

@@ -59,6 +59,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         environment: `OPENCLAW_ENV`.
         database_url: None starts the embedded PostgreSQL.
         database_direct_url: The way past a proxy that pools transactions, for LISTEN.
+        google_issuer: Another OpenID provider in the place of Google.
+        github_base_url: Another server in the place of GitHub's, with `github_api_base`.
         public_url: Where the site is reached from outside, without a trailing slash.
         stripe_prices: Stripe's price id for each pack that has one.
         trusted_proxies: Networks whose forwarding headers are believed.
@@ -84,7 +86,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     stripe_api_base: str | None = None
     stripe_prices: dict[str, str] = {}
     google: OAuthClient | None = None
+    google_issuer: str | None = None
     github: OAuthClient | None = None
+    github_base_url: str | None = None
+    github_api_base: str | None = None
     paypal: OAuthClient | None = None
     paypal_api_base: str | None = None
     solana_rpc_url: str | None = None
@@ -183,7 +188,10 @@ def _read(reader: "_Reader") -> dict[str, Any]:
             if (price := reader.text(f"STRIPE_PRICE_{pack.upper()}")) is not None
         },
         "google": reader.client("GOOGLE"),
+        "google_issuer": reader.url("GOOGLE_ISSUER"),
         "github": reader.client("GITHUB"),
+        "github_base_url": reader.url("GITHUB_BASE_URL"),
+        "github_api_base": reader.url("GITHUB_API_BASE"),
         "paypal": reader.client("PAYPAL"),
         "paypal_api_base": reader.url("PAYPAL_API_BASE"),
         "solana_rpc_url": reader.url("SOLANA_RPC_URL"),

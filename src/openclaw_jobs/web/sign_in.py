@@ -10,6 +10,7 @@ from litestar import get, post
 from litestar.params import FromPath, FromQuery
 
 from openclaw_jobs.identity.models import SignIn
+from openclaw_jobs.identity.oauth import Person, Provider, ProviderError
 from openclaw_jobs.identity.rules import is_email
 from openclaw_jobs.kit.doors import page_options
 from openclaw_jobs.kit.errors import Problem, not_found
@@ -31,7 +32,6 @@ from openclaw_jobs.web.pages import (
     viewer_of,
     visitor_of,
 )
-from openclaw_jobs.web.providers import Person, Provider, ProviderError
 from openclaw_jobs.web.return_to import safe_return_to
 
 _log = logging.getLogger(__name__)

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import jinja2
 
+from openclaw_jobs.identity.oauth import Provider
 from openclaw_jobs.kit.cookies import CookieNames
 from openclaw_jobs.kit.csrf import Signer
 from openclaw_jobs.market.context import Market
@@ -13,7 +14,6 @@ from openclaw_jobs.market.decide_payout import Providers
 from openclaw_jobs.market.public_activity import PublicActivity
 from openclaw_jobs.payments.deposits import DepositDesk
 from openclaw_jobs.web.filters import FILTERS
-from openclaw_jobs.web.providers import Provider
 from openclaw_jobs.web.static_files import StaticFiles
 from openclaw_jobs.web.template_loader import open_templates
 

@@ -1,4 +1,4 @@
-"""Who vouches for people that sign in."""
+"""What a sign-in provider is to us."""
 
 from typing import Protocol
 
