@@ -26,7 +26,7 @@ async def scrape(party: Party) -> dict[Series, float]:
     }
 
 
-def value(series: dict[Series, float], name: str, **labels: str) -> float:
+def value(series: dict[Series, float], name: str, /, **labels: str) -> float:
     return series.get((name, frozenset(labels.items())), 0.0)
 
 
@@ -213,11 +213,11 @@ async def test_periodic_jobs_and_the_loop_are_watched(dsn: str) -> None:
                 ):
                     break
                 await asyncio.sleep(0.05)
-        assert value(series, "openclaw_job_runs_total", job="recover", outcome="failed") == 0
+        assert value(series, "openclaw_job_runs_total", name="recover", outcome="failed") == 0
         assert value(series, "process_resident_memory_bytes") > 0
 
 
 def _jobs(series: dict[Series, float]) -> Iterator[str]:
     for name, labels in series:
         if name == "openclaw_job_last_success_timestamp_seconds":
-            yield dict(labels)["job"]
+            yield dict(labels)["name"]

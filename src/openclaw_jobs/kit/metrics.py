@@ -51,7 +51,8 @@ class Metrics:
         settled: Tasks settled by submissions here.
         settled_cents: Their prices in cents, by whose share it is.
         loop_lag: Seconds by which a timer of the event loop fired too late.
-        job_runs: Runs of periodic jobs here, by job and outcome.
+        job_runs: Runs of periodic jobs here, by name (Prometheus has its own use for a label
+            `job`) and outcome.
         job_seconds: How long they took.
         job_last_success: When a job last ended well, as seconds of the epoch.
     """
@@ -129,20 +130,20 @@ class Metrics:
         self.job_runs = Counter(
             "openclaw_job_runs",
             "Runs of periodic jobs here, by outcome (ok, failed).",
-            ["job", "outcome"],
+            ["name", "outcome"],
             registry=registry,
         )
         self.job_seconds = Histogram(
             "openclaw_job_seconds",
             "How long runs of periodic jobs took.",
-            ["job"],
+            ["name"],
             buckets=_JOB_S,
             registry=registry,
         )
         self.job_last_success = Gauge(
             "openclaw_job_last_success_timestamp_seconds",
             "When a periodic job last ended well in this process.",
-            ["job"],
+            ["name"],
             registry=registry,
         )
 
