@@ -19,7 +19,7 @@ that is wider than its window. What a test provokes on purpose it declares with 
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -38,9 +38,17 @@ from playwright.async_api import (
 )
 
 from tests.parts import chromium_path
-from tests.running import Node
 
-__all__ = ["PHONE", "WIDE", "Theme", "Visitor", "Visitors", "browser_tests", "open_browser"]
+__all__ = [
+    "PHONE",
+    "WIDE",
+    "Theme",
+    "Visitor",
+    "Visitors",
+    "browser_tests",
+    "eventually",
+    "open_browser",
+]
 
 Theme = Literal["light", "dark"]
 THEMES: Final[tuple[Theme, ...]] = ("light", "dark")
@@ -118,7 +126,8 @@ class Visitor:
         """Hold the page to what must be true of all, in both themes."""
         for theme in THEMES:
             await self.wear(theme)
-            await self.check_access(theme)
+            # The themes differ in nothing but colour.
+            await self.check_access(theme, rules=() if theme == "light" else ("color-contrast",))
         assert await self.page.evaluate(_WIDER) <= 0, f"{self.page.url} is wider than its window"
         self.check()
 
@@ -127,12 +136,13 @@ class Visitor:
         await self.page.emulate_media(color_scheme=theme)
         await self.page.evaluate(_SETTLED)
 
-    async def check_access(self, theme: str = "") -> None:
-        """Fail on what axe finds serious or critical.
+    async def check_access(self, theme: str = "", rules: Sequence[str] = ()) -> None:
+        """Fail on what axe finds serious or critical, by all of its rules or by some.
 
         https://github.com/dequelabs/axe-core/blob/develop/doc/rule-descriptions.md
         """
-        results = await Axe().run(self.page)
+        only = {"runOnly": list(rules)} if rules else None
+        results = await Axe().run(self.page, options=only)
         found = [
             f"{violation['id']} ({violation['impact']}): {violation['help']}\n    "
             + "\n    ".join(_told(node) for node in violation["nodes"][:5])
@@ -227,8 +237,3 @@ async def eventually(
                 return
             await asyncio.sleep(every_s)
     raise AssertionError(what)
-
-
-def address_of(node: Node) -> str:
-    """Where a node is for a browser."""
-    return node.address

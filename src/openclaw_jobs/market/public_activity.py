@@ -32,6 +32,8 @@ POLL_S: Final = 2.0
 """How often the database is asked, while anybody follows."""
 FIGURES_S: Final = 10.0
 """How old the figures may be."""
+FRESH_FIGURES_S: Final = 3.0
+"""How old they may be once another task was done."""
 
 _LISTENERS: Final = "activity"
 _FIRST_LOOK_S: Final = 7 * 86_400.0
@@ -90,7 +92,7 @@ class PublicActivity:
         """Nothing read yet."""
         self._market = market
         self._figures: PublicFigures | None = None
-        self._figures_until = 0.0
+        self._figures_at = self._figures_until = 0.0
         self._work = (0, 0, 0)
         self._work_until = 0.0
         self._reading = asyncio.Lock()
@@ -102,11 +104,12 @@ class PublicActivity:
         self._poller: asyncio.Task[None] | None = None
 
     async def figures(self) -> PublicFigures:
-        """The figures, at most `FIGURES_S` old; one reads them for all that ask."""
+        """The figures, a few seconds old at most; one reads them for all that ask."""
         async with self._reading:
             if self._figures is None or self._market.monotonic() >= self._figures_until:
                 self._figures = await self._read_figures()
-                self._figures_until = self._market.monotonic() + FIGURES_S
+                self._figures_at = self._market.monotonic()
+                self._figures_until = self._figures_at + FIGURES_S
             return self._figures
 
     async def done(self) -> list[DoneTask]:
@@ -173,6 +176,7 @@ class PublicActivity:
                 self._seq = max(self._seq + 1, int(at.timestamp() * 1_000_000))
                 told = category if category in known and category != DEFAULT_CATEGORY else None
                 self._done.append(DoneTask(self._seq, told, max(0.0, seconds), at))
+                self._figures_until = min(self._figures_until, self._figures_at + FRESH_FIGURES_S)
         self._looked_until = self._market.monotonic() + POLL_S / 2
 
     async def _read_figures(self) -> PublicFigures:

@@ -33,8 +33,8 @@ LastEventId = Annotated[str | None, HeaderParameter(name="Last-Event-ID")]
 async def landing(request: PageRequest) -> Page:
     """What this is for buyers and for workers, what it costs, and what was just done."""
     site = site_of(request)
-    figures = await site.activity.figures()
     done = [done_line(task) for task in await site.activity.done()]
+    figures = await site.activity.figures()
     config = site.market.config
     return render(
         request,
