@@ -203,7 +203,11 @@ async def running_node(
     """
     chosen = Settings(admin_token=ADMIN_TOKEN, **settings)
     await prepare_database(chosen, dsn)
-    listener = socket.create_server(("127.0.0.1", 0))
+    # Made for TCP by name: only then does asyncio send small answers at once, and with the delays
+    # of Nagle and of acknowledgements together each call may take 40 ms.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
     async with open_runtime(chosen, dsn) as runtime:
         parts = compose(runtime)
