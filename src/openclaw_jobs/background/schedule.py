@@ -7,20 +7,23 @@ from functools import partial
 from openclaw_jobs.background.loops import Periodic
 from openclaw_jobs.dispatch import Matcher
 from openclaw_jobs.identity.mail.smtp import Mailer
+from openclaw_jobs.market.account import tend_accounts
 from openclaw_jobs.market.clean_up import clean_up
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.decide_payout import Providers
+from openclaw_jobs.market.draw_checks import LOOK_EVERY_S
 from openclaw_jobs.market.inject_gold import spend_on_checks
 from openclaw_jobs.market.judge_checks import judge_checks
 from openclaw_jobs.market.note_networks import Networks
 from openclaw_jobs.market.open_deposit import end_unborn_deposits
 from openclaw_jobs.market.post_fees import post_fees
 from openclaw_jobs.market.prove_regularly import prove_regularly
-from openclaw_jobs.market.queue_checks import LOOK_EVERY_S, follow_due
+from openclaw_jobs.market.queue_checks import follow_due
 from openclaw_jobs.market.reconcile import reconcile_daily
 from openclaw_jobs.market.recover_leases import recover
 from openclaw_jobs.market.release_earnings import release_earnings
 from openclaw_jobs.market.report_node import report_node
+from openclaw_jobs.market.review_standing import review_tiers, stop_suspects
 from openclaw_jobs.market.send_mails import send_mails
 from openclaw_jobs.market.work_payouts import work_payouts
 from openclaw_jobs.market.work_webhooks import work_webhooks
@@ -39,6 +42,7 @@ def market_jobs(market: Market, *, replays_for: timedelta, events_for: timedelta
     return [
         Periodic("recover", 1.0, partial(recover, market)),
         Periodic("release-earnings", 10.0, partial(release_earnings, market)),
+        Periodic("accounts", 60.0, partial(tend_accounts, market)),
         Periodic("prove-ledger", 60.0, partial(prove_regularly, market)),
         Periodic(
             "clean-up",
@@ -57,6 +61,8 @@ def check_jobs(market: Market) -> list[Periodic]:
     return [
         Periodic("due-checks", LOOK_EVERY_S, partial(follow_due, market), market.checks_due),
         Periodic("judge-checks", LOOK_EVERY_S, partial(judge_checks, market), market.checks_ready),
+        Periodic("stop-suspects", 3.0, partial(stop_suspects, market)),
+        Periodic("review-tiers", 10.0, partial(review_tiers, market)),
     ]
 
 

@@ -26,7 +26,11 @@ def _identity() -> None:
         ALTER TABLE users
             ADD COLUMN name text,
             ADD COLUMN is_operator boolean NOT NULL DEFAULT false,
-            ADD COLUMN deleted_at timestamptz;
+            ADD COLUMN deleted_at timestamptz,
+            -- When the last text of a deleted one was gone.
+            ADD COLUMN erased_at timestamptz;
+        CREATE INDEX users_unerased ON users (deleted_at)
+            WHERE deleted_at IS NOT NULL AND erased_at IS NULL;
 
         -- Who somebody is with Google or GitHub.
         CREATE TABLE external_identities (
