@@ -90,7 +90,9 @@ class _Round:
             if not open_lanes or len(pairs) >= self._request.limit or not self._somebody_left():
                 break
         served = [pair for pair in pairs if not pair[1].gone]
-        assignments = await self._write(served)
+        # Whether any task is left is only asked when none was seen to be.
+        unseen = not open_lanes and len(served) == len(pool)
+        assignments = await self._write(served, see_left=unseen)
         if not pool:
             self._left = await store.any_queued(self._unit.conn)
         suspended, blocked = self._kept_out()
@@ -163,7 +165,9 @@ class _Round:
             for s in c.seekers()
         )
 
-    async def _write(self, pairs: Sequence[tuple[Candidate, Seeker]]) -> list[Assignment]:
+    async def _write(
+        self, pairs: Sequence[tuple[Candidate, Seeker]], *, see_left: bool
+    ) -> list[Assignment]:
         if not pairs:
             return []
         lease_seconds = self._config.dispatch.lease_seconds
@@ -186,7 +190,9 @@ class _Round:
                     candidate.lineage,
                 )
             )
-        claimed, self._left = await store.write_claims(self._unit.conn, rows, lease_seconds)
+        claimed, self._left = await store.write_claims(
+            self._unit.conn, rows, lease_seconds, see_left=see_left
+        )
         written = {row[0]: row for row in claimed}
         traces = await self._traces(list(written))
         assignments: list[Assignment] = []

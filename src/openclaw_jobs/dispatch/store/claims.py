@@ -161,6 +161,8 @@ async def write_claims(
     conn: Connection,
     claims: Sequence[NewClaim],
     lease_seconds: int,
+    *,
+    see_left: bool,
 ) -> tuple[list[tuple[str, int, datetime, str, str | None, str | None, datetime]], bool]:
     """Compare-and-set tasks from queued to claimed and write their leases, in one statement.
 
@@ -171,6 +173,7 @@ async def write_claims(
         conn: A connection in a transaction that holds `lock_workers` of these workers.
         claims: What to write; of a lineage at most one.
         lease_seconds: How long each lease lasts.
+        see_left: Whether to look for what is left; else it is taken for granted.
 
     Returns:
         For each task that was still queued: its id, attempt, the lease's end, the buyer, the
@@ -201,7 +204,7 @@ async def write_claims(
             RETURNING task_id, expires_at
         )
         SELECT c.id, c.attempts, l.expires_at, c.buyer_id, i.prompt, i.messages, c.created_at,
-            (SELECT EXISTS (SELECT FROM tasks q WHERE q.status = 'queued'
+            (SELECT NOT %s OR EXISTS (SELECT FROM tasks q WHERE q.status = 'queued'
                 AND q.id NOT IN (SELECT task_id COLLATE "C" FROM pick)))
         FROM claimed c JOIN leased l ON l.task_id = c.id JOIN task_inputs i ON i.task_id = c.id
         """,
@@ -213,6 +216,7 @@ async def write_claims(
             int_array([c.earning_cents for c in claims]),
             text_array([c.lineage for c in claims]),
             lease_seconds,
+            see_left,
         ),
     )
     rows = await cursor.fetchall()
