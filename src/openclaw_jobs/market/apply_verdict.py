@@ -57,8 +57,7 @@ async def apply_finding(
         await store.set_void(unit.conn, check_id, _KIN)
         return True
     if finding.asks_third:
-        await store.ask_third(unit.conn, check_id, random_delay(market))
-        unit.checks_moved = True
+        await store.ask_third(unit.conn, check_id, random_delay(market, unit))
         return True
     await store.decide(unit.conn, check_id, finding.first, finding.second, finding.reason, BY_RULES)
     failpoint("check.judged")

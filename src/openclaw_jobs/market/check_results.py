@@ -32,6 +32,6 @@ async def check_results(market: Market, unit: Unit, done: Sequence[Lease]) -> No
             fresh.append(check)
     if parts:
         await store.advance(unit.conn, parts)
-        unit.checks_moved = True
+        unit.checks_ready = True
     if fresh:
         await store.insert_checks(unit.conn, fresh)

@@ -1,11 +1,16 @@
 """Which results are looked at: drawn by chance, in the transaction that makes them."""
 
+from typing import Final
+
 from openclaw_jobs.dispatch.models import Lease
 from openclaw_jobs.kit.ids import new_id
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.unit import Unit
 from openclaw_jobs.quality import rules
 from openclaw_jobs.quality.checks import CheckKind, NewCheck
+
+LOOK_EVERY_S: Final = 1.0
+"""How often it is looked for checks that other processes have made due."""
 
 
 def draw_shadow(
@@ -60,7 +65,7 @@ def new_check(
         original_task_id=original_task_id,
         gold_id=None,
         first_worker_id=first_worker_id,
-        delay_seconds=random_delay(market),
+        delay_seconds=random_delay(market, unit),
         reserved_cents=reserved,
     )
 
@@ -70,10 +75,12 @@ def reserve(market: Market, unit: Unit, cents: int) -> bool:
     if not market.checks.take(cents):
         return False
     unit.reserved_cents += cents
-    unit.checks_moved = True
     return True
 
 
-def random_delay(market: Market) -> float:
+def random_delay(market: Market, unit: Unit) -> float:
     """After how many seconds a hidden task is queued: any time up to the longest alike."""
-    return market.rng.random() * float(market.config.quality.check_delay_seconds)
+    seconds = market.rng.random() * float(market.config.quality.check_delay_seconds)
+    # What is due later is found in time without being woken.
+    unit.checks_due = unit.checks_due or seconds <= LOOK_EVERY_S
+    return seconds

@@ -7,7 +7,7 @@ from openclaw_jobs.dispatch.store import leases as store
 from openclaw_jobs.kit.errors import Problem, not_found
 from openclaw_jobs.kit.tokens import hash_token
 from openclaw_jobs.market.context import Market
-from openclaw_jobs.market.submit_work import lease_lost
+from openclaw_jobs.market.submit_work import lease_lost, put_back
 from openclaw_jobs.market.unit import Unit, begin
 from openclaw_jobs.workers import StatsChange
 from openclaw_jobs.workers import service as workers
@@ -57,11 +57,9 @@ async def release(
         ):
             raise await _refusal(unit, task_id, worker_id)
         lease = held[0]
-        await store.requeue_tasks(unit.conn, [task_id], [0])
+        await put_back(unit, [lease], max_attempts=None)
         await store.end_leases(unit.conn, [EndedLease(lease, "released", error=reason)])
         await workers.add_stats(unit.conn, [StatsChange(worker_id, released=1)], lease.now)
-        unit.tell(lease.buyer_id, "task.queued", task_id, status="queued")
-        unit.queue(lease.category)
 
 
 async def _refusal(unit: Unit, task_id: str, worker_id: str) -> Problem:

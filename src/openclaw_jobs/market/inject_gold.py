@@ -77,7 +77,7 @@ async def _inject(market: Market, wanted: int, *, at_once: bool) -> Injected:
                     original_task_id=None,
                     gold_id=gold.gold_id,
                     first_worker_id=None,
-                    delay_seconds=0.0 if at_once else random_delay(market),
+                    delay_seconds=0.0 if at_once else random_delay(market, unit),
                     reserved_cents=reserved,
                 )
             )

@@ -14,6 +14,7 @@ from openclaw_jobs.kit.timefmt import rfc3339_or_none
 from openclaw_jobs.market import store_parties as store
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.models_parties import BuyerRow, WorkerRow
+from openclaw_jobs.market.submit_work import put_back
 from openclaw_jobs.market.unit import Replay, Unit, run
 from openclaw_jobs.workers import Standing, StatsChange, Tier
 from openclaw_jobs.workers import service as workers
@@ -99,14 +100,11 @@ async def _take_tasks(unit: Unit, worker_id: str) -> None:
     held = [lease for lease in held if lease.worker_id == worker_id]
     if not held:
         return
-    await leases.requeue_tasks(unit.conn, [x.task_id for x in held], [0] * len(held))
+    await put_back(unit, held, max_attempts=None)
     await leases.end_leases(
         unit.conn, [EndedLease(x, "released", error="the worker was suspended") for x in held]
     )
     await workers.add_stats(unit.conn, [StatsChange(worker_id, released=len(held))], held[0].now)
-    for lease in held:
-        unit.tell(lease.buyer_id, "task.queued", lease.task_id, status="queued")
-        unit.queue(lease.category)
 
 
 async def reinstate_worker(

@@ -9,17 +9,15 @@ from openclaw_jobs.economy import price_bonus_seconds
 from openclaw_jobs.kit.failpoints import failpoint
 from openclaw_jobs.kit.ids import new_id
 from openclaw_jobs.market.context import Market
+from openclaw_jobs.market.draw_checks import LOOK_EVERY_S
 from openclaw_jobs.market.end_tasks import refund_tasks
 from openclaw_jobs.market.unit import Unit, begin
 from openclaw_jobs.quality import store_checks as store
 from openclaw_jobs.quality import store_hidden as hidden
-from openclaw_jobs.quality.checks import Check
+from openclaw_jobs.quality.checks import MAX_READERS, Check
 from openclaw_jobs.tasks import NewTask
 from openclaw_jobs.tasks import store as tasks
 from openclaw_jobs.tasks.rules import queue_rank
-
-LOOK_EVERY_S: Final = 1.0
-"""What other processes have made due is found at the next look."""
 
 _BATCH: Final = 50
 _MAX_BATCHES: Final = 100
@@ -70,6 +68,9 @@ async def _queue(market: Market, unit: Unit, check: Check) -> bool:
     if source is None:
         await store.set_void(unit.conn, check.check_id, "there is nothing to do again")
         return False
+    if check.gold_id is None and source.readers >= MAX_READERS:
+        await store.set_void(unit.conn, check.check_id, "enough workers were shown it")
+        return False
     task_id = new_id("task")
     dispatch, price = market.config.dispatch, check.price_cents
     task = NewTask(
@@ -87,7 +88,7 @@ async def _queue(market: Market, unit: Unit, check: Check) -> bool:
         created_at=unit.now,
         expires_at=unit.now + timedelta(seconds=dispatch.queue_expiry_seconds),
         check_id=check.check_id,
-        lineage=check.gold_id or check.original_task_id,
+        lineage=source.lineage,
     )
     await tasks.insert_tasks(unit.conn, [task])
     charge = ledger.check_charge(task_id, price)

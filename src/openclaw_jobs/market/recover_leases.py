@@ -56,11 +56,10 @@ async def recover(market: Market) -> Recovered:
 async def _recover_batch(market: Market, unit: Unit) -> Recovered:
     dispatch = market.config.dispatch
     lost = await store.lock_expired_leases(unit.conn, _BATCH)
-    suspended = await _end_lost(unit, lost, dispatch) if lost else []
+    failed, suspended = await _end_lost(unit, lost, dispatch) if lost else (0, [])
     expired = await tasks.expire_queued(unit.conn, _BATCH)
     await refund_tasks(unit, expired, "expired")
     await end_leftovers(unit, _BATCH)
-    failed = sum(lease.failures + 1 >= dispatch.max_attempts for lease in lost)
     return Recovered(
         requeued=len(lost) - failed,
         failed=failed,
@@ -70,16 +69,20 @@ async def _recover_batch(market: Market, unit: Unit) -> Recovered:
     )
 
 
-async def _end_lost(unit: Unit, lost: list[Lease], dispatch: Dispatch) -> list[str]:
-    """Take tasks from workers that let their leases run out; returns who is suspended for it."""
-    await put_back(unit, lost, max_attempts=dispatch.max_attempts)
+async def _end_lost(unit: Unit, lost: list[Lease], dispatch: Dispatch) -> tuple[int, list[str]]:
+    """Take tasks from workers that let their leases run out.
+
+    Returns:
+        How many tasks were given up, and who is suspended for it.
+    """
+    failed = await put_back(unit, lost, max_attempts=dispatch.max_attempts)
     await store.end_leases(unit.conn, [EndedLease(lease, "expired") for lease in lost])
     now = lost[0].now
     await workers.add_stats(
         unit.conn, [StatsChange(lease.worker_id, expired=1) for lease in lost], now
     )
     await records.reset_streaks(unit.conn, [lease.worker_id for lease in lost])
-    return await workers.strike(
+    return failed, await workers.strike(
         unit.conn,
         [x.worker_id for x in lost if not is_tasks_fault(x.failures, dispatch.task_fault_after)],
         limit=dispatch.strikes,

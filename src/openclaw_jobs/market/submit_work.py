@@ -28,6 +28,8 @@ from openclaw_jobs.market.grant_checks import grant_if_due
 from openclaw_jobs.market.unit import Unit, begin
 from openclaw_jobs.payments import NewEarning
 from openclaw_jobs.payments import store as earnings_store
+from openclaw_jobs.quality import store_checks
+from openclaw_jobs.quality.checks import MAX_READERS
 from openclaw_jobs.tasks import QueuedTask
 from openclaw_jobs.workers import StatsChange
 from openclaw_jobs.workers import service as workers
@@ -247,12 +249,33 @@ class _Batch:
         )
 
 
-async def put_back(unit: Unit, ended: Sequence[Lease], *, max_attempts: int) -> None:
-    """Queue tasks again whose lease was lost or failed; give up those that had enough chances."""
-    last = [lease for lease in ended if lease.failures + 1 >= max_attempts]
-    again = [lease for lease in ended if lease.failures + 1 < max_attempts]
+async def put_back(unit: Unit, ended: Sequence[Lease], *, max_attempts: int | None) -> int:
+    """Queue tasks again whose lease has ended; give up those that had enough chances.
+
+    A hidden one ends as well that enough workers were shown.
+
+    Args:
+        unit: The transaction, in which the tasks are locked.
+        ended: The leases.
+        max_attempts: How many lost or failed leases end a task; None if these were neither, and
+            count against none.
+
+    Returns:
+        How many were given up.
+    """
+    failures = int(max_attempts is not None)
+    hidden = [lease.task_id for lease in ended if lease.buyer_id is None]
+    crowded = await store_checks.select_crowded(unit.conn, hidden, MAX_READERS) if hidden else ()
+    last = [
+        lease
+        for lease in ended
+        if lease.task_id in crowded
+        or (max_attempts is not None and lease.failures + 1 >= max_attempts)
+    ]
+    again = [lease for lease in ended if lease not in last]
     if again:
-        await store.requeue_tasks(unit.conn, [lease.task_id for lease in again], [1] * len(again))
+        counted = [failures] * len(again)
+        await store.requeue_tasks(unit.conn, [lease.task_id for lease in again], counted)
         for lease in again:
             unit.tell(lease.buyer_id, "task.queued", lease.task_id, status="queued")
             unit.queue(lease.category)
@@ -268,6 +291,7 @@ async def put_back(unit: Unit, ended: Sequence[Lease], *, max_attempts: int) -> 
             ],
             "failed",
         )
+    return len(last)
 
 
 def _repeat(receipt: Receipt) -> Receipt:

@@ -34,7 +34,8 @@ class Unit:
         reserved_cents: What it has taken of this process's budget of checks.
         paid_cents: What it settled of buyers' tasks.
         paid_claims: How many of buyers' tasks it handed out.
-        checks_moved: Whether a check may have something due or to compare.
+        checks_due: Whether a check has a hidden task to queue soon.
+        checks_ready: Whether a check may have results to compare.
     """
 
     def __init__(self, conn: Connection, now: datetime) -> None:
@@ -46,7 +47,8 @@ class Unit:
         self.reserved_cents = 0
         self.paid_cents = 0
         self.paid_claims = 0
-        self.checks_moved = False
+        self.checks_due = False
+        self.checks_ready = False
 
     def tell(
         self,
@@ -68,7 +70,7 @@ class Unit:
         self.events.clear()
         self.queued.clear()
         self.paid_cents = self.paid_claims = 0
-        self.checks_moved = False
+        self.checks_due = self.checks_ready = False
 
 
 class Replay(msgspec.Struct, Generic[T], frozen=True):
@@ -123,8 +125,9 @@ async def _begin(market: Market, *, pipelined: bool) -> AsyncIterator[Unit]:
     failpoint("transaction.committed")
     if unit.paid_cents or unit.paid_claims:
         market.checks.count(paid_cents=unit.paid_cents, paid_claims=unit.paid_claims)
-    if unit.checks_moved:
+    if unit.checks_due:
         market.checks_due.set()
+    if unit.checks_ready:
         market.checks_ready.set()
     if unit.events or unit.queued:
         market.bus.publish(

@@ -11,6 +11,9 @@ CheckKind = Literal["shadow", "spot", "gold", "credit", "audit"]
 CheckStage = Literal["due", "copying", "comparing", "arbitrating", "deciding", "decided", "void"]
 OVER: Final[frozenset[CheckStage]] = frozenset({"decided", "void"})
 
+MAX_READERS: Final = 3
+"""A buyer's text is shown to so many workers at the most, once one of them is done with it."""
+
 BY_RULES: Final = "checks"
 """Who decided a verdict that no operator was asked about."""
 

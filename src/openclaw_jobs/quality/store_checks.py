@@ -33,10 +33,11 @@ async def insert_checks(conn: Connection, checks: Sequence[NewCheck]) -> None:
                 AS f (id, kind, category, price, original, gold, first_worker, delay, reserved)
         ), read AS (
             INSERT INTO lineage_readers (lineage, worker_id)
-            SELECT DISTINCT f.original, a.worker_id FROM fresh f
-            JOIN attempts a ON a.task_id = f.original COLLATE "C"
-            UNION SELECT f.original, f.first_worker FROM fresh f
-            WHERE f.original IS NOT NULL AND f.first_worker IS NOT NULL
+            SELECT coalesce(t.lineage, t.id), a.worker_id FROM fresh f
+            JOIN tasks t ON t.id = f.original COLLATE "C"
+            JOIN attempts a ON a.task_id = t.id
+            UNION SELECT coalesce(t.lineage, t.id), f.first_worker FROM fresh f
+            JOIN tasks t ON t.id = f.original COLLATE "C" WHERE f.first_worker IS NOT NULL
             ON CONFLICT DO NOTHING
         )
         INSERT INTO checks (id, kind, stage, category, price_cents, original_task_id, gold_id,
@@ -300,6 +301,19 @@ async def lock_leftovers(conn: Connection, limit: int) -> list[str]:
         (limit,),
     )
     return [row[0] for row in await cursor.fetchall()]
+
+
+async def select_crowded(conn: Connection, task_ids: Sequence[str], most: int) -> set[str]:
+    """Which of these hidden tasks repeat a buyer's text that `most` workers were shown."""
+    cursor = await conn.execute(
+        """
+        SELECT t.id FROM tasks t JOIN checks c ON c.id = t.check_id
+        WHERE t.id = ANY(%s::text[]) AND t.buyer_id IS NULL AND c.gold_id IS NULL
+            AND (SELECT count(*) FROM lineage_readers r WHERE r.lineage = t.lineage) >= %s
+        """,
+        (text_array(task_ids), most),
+    )
+    return {row[0] for row in await cursor.fetchall()}
 
 
 async def lock_tasks(conn: Connection, task_ids: Sequence[str]) -> dict[str, str]:

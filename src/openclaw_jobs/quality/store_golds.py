@@ -85,7 +85,9 @@ async def mint(
             ON CONFLICT (origin_task_id) DO NOTHING RETURNING id
         )
         INSERT INTO lineage_readers (lineage, worker_id)
-        SELECT m.id, l.worker_id FROM minted m, lineage_readers l WHERE l.lineage = %(original)s
+        SELECT m.id, r.worker_id FROM minted m, tasks t
+        JOIN lineage_readers r ON r.lineage = coalesce(t.lineage, t.id)
+        WHERE t.id = %(original)s
         ON CONFLICT DO NOTHING
         """,
         {"gold": gold_id, "original": original, "good": good_task, "arbiter": arbiter_task},

@@ -9,11 +9,16 @@ MAX_EXPOSURES = 5
 
 
 class Source(msgspec.Struct, frozen=True):
-    """What is to be done again, and by whom at the least."""
+    """What is to be done again, by whom at the least, and how many were shown it.
 
+    `lineage` is what all tasks with this text have in common.
+    """
+
+    lineage: str
     prompt: str | None
     messages: str | None
     min_tier: int
+    readers: int
 
 
 async def select_source(
@@ -26,11 +31,12 @@ async def select_source(
     """
     cursor = await conn.execute(
         """
-        SELECT i.prompt, i.messages, t.min_tier
+        SELECT coalesce(t.lineage, t.id), i.prompt, i.messages, t.min_tier,
+            (SELECT count(*) FROM lineage_readers r WHERE r.lineage = coalesce(t.lineage, t.id))
         FROM tasks t JOIN task_inputs i ON i.task_id = t.id
         WHERE t.id = %(original)s AND t.status NOT IN ('failed', 'cancelled', 'expired')
             AND num_nonnulls(i.prompt, i.messages) = 1
-        UNION ALL SELECT prompt, messages, 0 FROM golds
+        UNION ALL SELECT id, prompt, messages, 0, 0 FROM golds
         WHERE id = %(gold)s AND retired_at IS NULL
         """,
         {"original": original_task_id, "gold": gold_id},
