@@ -10,6 +10,8 @@ DATA_DIR ?= .openclaw-jobs
 JOBS ?= 2
 PYTEST_ARGS ?=
 STEPS ?= 50000
+# For instance `make screenshots PICTURES="--only landing"`.
+PICTURES ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
@@ -19,10 +21,10 @@ ifeq ($(CI),true)
 STRICT := -p tests.plugins.no_skips
 endif
 
-.PHONY: help setup parts demo test soak lint types layers fmt serve bench pins clean
+.PHONY: help setup parts demo test soak lint types layers fmt serve bench screenshots screenshots-check pins clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## make the virtual environment (again only when its inputs change)
 
@@ -71,6 +73,12 @@ serve: $(STAMP) ## run the marketplace on http://127.0.0.1:8000
 
 bench: $(STAMP) ## measure dispatch, ledger and HTTP on this machine
 	$(BIN)/python -m bench
+
+screenshots: $(STAMP) ## take pictures of every page, and keep those that look different
+	$(BIN)/python -m tests.pictures $(PICTURES)
+
+screenshots-check: $(STAMP) ## say which pages look different from their pictures
+	$(BIN)/python -m tests.pictures --check $(PICTURES)
 
 # --universal writes one file for every Python and platform, with markers where they differ.
 PIN := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
