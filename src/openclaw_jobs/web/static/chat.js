@@ -1,7 +1,8 @@
 // The conversation page: sends and stays, follows the buyer's events, keeps drafts on the server.
 // Everything here is also a form or a link; without this module the page only has to be loaded again.
 
-import { $, $$, el, enhance, listen, money, openDialog, request, toast } from "./app.js";
+import { $, $$, el, enhance, money, openDialog, request, toast } from "./app.js";
+import { listen } from "./live.js";
 import { copyText, furnish } from "./results.js";
 
 const turns = $("#turns"), scroll = $("#scroll"), composer = $("#composer"), prompt = $("#prompt");
@@ -21,8 +22,16 @@ const turnOf = (task) => $$(".turn", turns).filter((turn) => turn.dataset.tasks.
 
 const WORDS = { claimed: "A worker is on it.", completed: "The answer is there.", failed: "No worker managed it. The price is back in your balance.", expired: "Nobody took it in time. The price is back in your balance.", cancelled: "Cancelled. The price is back in your balance.", credited: "Credited.", queued: "Waiting for a worker." };
 
+// What is fetched may be older than what was heard meanwhile.
+const heardProgress = new Map();
+function showProgress(within, task, progress) {
+  const line = $(`[data-life][data-status="claimed"][data-task="${task}"] [data-progress]`, within);
+  if (line) line.textContent = progress;
+}
+
 /** Put a turn as the server has it in the place of the one that is shown, unless something is open in it. */
 function place(fresh) {
+  for (const [task, progress] of heardProgress) showProgress(fresh, task, progress);
   const there = document.getElementById(fresh.id);
   enhance(fresh);
   furnish(fresh);
@@ -108,12 +117,11 @@ function heard({ name, data }) {
   if (!data.task_id) return;
   const mine = turnOf(data.task_id);
   if (name === "task.progress") {
-    for (const turn of mine) {
-      const line = $(`[data-life][data-task="${data.task_id}"] [data-progress]`, turn);
-      if (line && data.progress) line.textContent = data.progress;
-    }
+    if (data.progress) heardProgress.set(data.task_id, data.progress);
+    for (const turn of mine) showProgress(turn, data.task_id, data.progress || "");
     return;
   }
+  heardProgress.delete(data.task_id);
   if (mine.length && data.status && WORDS[data.status] && name !== "task.queued") say(WORDS[data.status]);
   if (document.hidden && mine.length && name === "task.completed") flagTitle();
   for (const turn of mine) renew(turn.id);
@@ -307,7 +315,15 @@ function begin(id) {
   field("conversation_id").value = id;
   $(".hello")?.remove();
   history.replaceState(null, "", `/chat/${id}`);
-  renewTitle();
+  composer.dataset.here = `/chat/${id}`;
+  prompt.placeholder = "Say more";
+  fragment(`/chat/${id}`).then((html) => {
+    const page = new DOMParser().parseFromString(html, "text/html");
+    $(".chat-head").append(document.adoptNode($(".chat-head > details", page)));
+    $(".side-tools").firstElementChild.replaceWith(document.adoptNode($(".side-tools", page).firstElementChild));
+    $("#chat-title").textContent = $("#chat-title", page).textContent;
+    document.title = page.title;
+  }).catch(() => {});
 }
 
 for (const idea of $$("[data-idea]")) idea.addEventListener("click", () => {

@@ -1,0 +1,46 @@
+"""The pages of which there are pictures. A new page is one more line here."""
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+import msgspec
+
+__all__ = ["PAGES", "Shot", "Who"]
+
+Who = Literal["nobody", "newcomer", "buyer", "worker", "operator"]
+"""Who looks: nobody signed in, a buyer without a task, one with a history, a worker with earnings
+in a browser that holds its token, an operator."""
+
+
+class Shot(msgspec.Struct, frozen=True):
+    """A picture of a page, in both themes and widths.
+
+    Attributes:
+        name: Of its files.
+        path: Where the page is; `{…}` stands for a value of the story, such as `{task}`.
+        who: Who looks.
+        click: What is clicked first, as Playwright's selector: a dialog, a tab.
+        status: What the page answers with.
+        shown: Also wanted in full size, for the docs.
+    """
+
+    name: str
+    path: str
+    who: Who = "nobody"
+    click: str | None = None
+    status: int = 200
+    shown: bool = False
+
+    def url(self, facts: Mapping[str, str]) -> str:
+        """Its path in a story."""
+        return self.path.format_map(facts)
+
+
+PAGES: Final = (
+    Shot("landing", "/", shown=True),
+    Shot("sign-in", "/sign-in"),
+    Shot("account", "/account", "buyer"),
+    Shot("account-new", "/account", "newcomer"),
+    Shot("not-found", "/no-such-page", status=404),
+    Shot("styleguide", "/styleguide", "buyer"),
+)
