@@ -86,6 +86,7 @@ PIN := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 pins: $(STAMP) ## resolve requirements/*.txt anew (PIN_ARGS=--upgrade to move them)
 	$(PIN) --extra server pyproject.toml -o requirements/server.txt
 	$(PIN) --extra dev -c requirements/server.txt pyproject.toml -o requirements/dev.txt
+	$(PIN) -c requirements/dev.txt --no-annotate - -o requirements/build.txt <<<'hatchling>=1.27,<2'
 
 clean: ## remove the virtual environment and caches (never a data directory)
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
