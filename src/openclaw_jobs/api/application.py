@@ -96,10 +96,10 @@ def _note_facts(scope: Any) -> None:  # noqa: ANN401 - ASGI
     if caller_id is not None:
         kind = _CALLERS.get(caller_id[:4])
         if kind is not None:
-            note(**{kind: caller_id})
+            note(kind, caller_id)
     task_id = scope["path_params"].get("task_id")
     if task_id is not None and is_id("task", task_id):
-        note(task_id=task_id)
+        note("task_id", task_id)
 
 
 def _refuse_nul(scope: Any) -> None:  # noqa: ANN401 - ASGI

@@ -218,7 +218,7 @@ class ApiRequest(Request[Any, Any, State]):
             raise
         task_id = getattr(value, "task_id", None)
         if isinstance(task_id, str) and is_id("task", task_id):
-            note(task_id=task_id)
+            note("task_id", task_id)
         return value
 
     async def refuse_unexpected_body(self) -> None:

@@ -58,7 +58,7 @@ async def post_one(
         return Response(render.task_quote(quote), status_code=200)
     replay = request.replay(render.posted_task, status=201)
     posted = await services.posts.submit(Post(order, replay))
-    note(task_id=posted.task_id)
+    note("task_id", posted.task_id)
     return Response(render.posted_task(posted))
 
 

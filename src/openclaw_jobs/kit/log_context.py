@@ -20,11 +20,11 @@ def begin_context(**facts: str) -> None:
     _facts.set(facts)
 
 
-def note(**facts: str) -> None:
+def note(key: str, value: str) -> None:
     """Add to what is known of the present request or job; outside of any nothing happens."""
     known = _facts.get()
     if known is not None:
-        known.update(facts)
+        known[key] = value
 
 
 def merge_context(
