@@ -1,7 +1,7 @@
 """The pages of conversations, and the parts of them that are fetched anew."""
 
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from litestar import get
 from litestar.params import FromPath, FromQuery, QueryParameter
@@ -80,7 +80,7 @@ async def _page(
     before: int | None = None,
 ) -> Page:
     market, buyer_id = site_of(request).market, buyer_of(request)
-    where = conversation and conversation.conversation_id
+    where = conversation.conversation_id if conversation else None
     category = draft.category if draft else conversation.category if conversation else None
     text = draft.text if draft else ""
     quote = await try_quote(market, buyer_id, where, text, category or DEFAULT_CATEGORY)
@@ -127,18 +127,23 @@ async def one_turn(request: PageRequest, turn_id: FromPath[str]) -> Page:
 
 
 @get("/chat/turns/{turn_id:str}/again", opt=_BUYER)
-async def again(request: PageRequest, turn_id: FromPath[str], another: bool = False) -> Page:  # noqa: FBT001, FBT002
+async def again(
+    request: PageRequest,
+    turn_id: FromPath[str],
+    another: FromQuery[Literal["true", "false"]] = "false",
+) -> Page:
     """What one more answer would cost, before it is asked for."""
     market, buyer_id = site_of(request).market, buyer_of(request)
     turn = await read_turn(market, buyer_id, turn_id)
-    quote = await quote_again(market, buyer_id, turn_id, another=another)
+    other = another == "true"
+    quote = await quote_again(market, buyer_id, turn_id, another=other)
     return render(
         request,
         "chat/again.html",
-        title="Another answer" if another else "Try again",
+        title="Another answer" if other else "Try again",
         turn=turn,
         quote=quote,
-        another=another,
+        another=other,
         key=new_key(),
     )
 
@@ -162,7 +167,7 @@ async def search(request: PageRequest, q: FromQuery[str] = "", after: FromQuery[
     found = await side_of(market, buyer_id, query=q)
     if after and not found.query:
         page = await list_conversations(market, buyer_id, _place(after), LIST_SIZE)
-        more = page.resume_after and place_token(page.resume_after)
+        more = place_token(page.resume_after) if page.resume_after else None
         found = Side("", page.conversations, [], more, None)
     title = f"Search: {found.query}" if found.query else "Conversations"
     return render(request, "chat/list.html", title=title, side=found)
