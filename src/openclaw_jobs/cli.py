@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from openclaw_jobs import __version__, cli_ledger, cli_schema
+from openclaw_jobs import __version__, cli_ledger, cli_operator, cli_schema
 from openclaw_jobs.client import cli as client_cli
 from openclaw_jobs.demo import cli as demo_cli
 from openclaw_jobs.simulate import cli as simulate_cli
@@ -367,6 +367,7 @@ def _settings_of_a_command() -> "Settings":
 
 cli_schema.register(app, _settings_of_a_command, _database, _run)
 cli_ledger.register(ledger_app, _with_market)
+cli_operator.register(app, _with_market)
 simulate_cli.register(app, _with_market)
 
 if __name__ == "__main__":

@@ -82,6 +82,15 @@ async def update_operator(conn: Connection, email: str, *, operator: bool) -> bo
     return cursor.rowcount == 1
 
 
+async def select_operators(conn: Connection) -> list[User]:
+    """The operators, by address."""
+    cursor = await conn.execute(
+        "SELECT id, email, name, is_operator, created_at FROM users"
+        " WHERE is_operator AND deleted_at IS NULL ORDER BY lower(email)"
+    )
+    return [User(*row) for row in await cursor.fetchall()]
+
+
 async def select_providers(conn: Connection, user_id: str) -> list[str]:
     """The providers that know a user."""
     cursor = await conn.execute(

@@ -49,6 +49,11 @@ async def set_operator(conn: Connection, email: str, *, operator: bool) -> User 
     return await store.select_user_by_email(conn, email)
 
 
+async def operators(conn: Connection) -> list[User]:
+    """Who has the operator's role, by address."""
+    return await store.select_operators(conn)
+
+
 async def identities(conn: Connection, user_id: str) -> list[str]:
     """With which providers a user has signed in, by name."""
     return await store.select_providers(conn, user_id)

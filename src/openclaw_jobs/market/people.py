@@ -18,6 +18,7 @@ __all__ = [
     "begin_sign_in",
     "finish_sign_in",
     "hold_worker",
+    "list_operators",
     "list_sessions",
     "release_worker",
     "rename_user",
@@ -205,3 +206,9 @@ async def set_operator(market: Market, email: str, *, operator: bool, actor: str
         action = "operator.add" if operator else "operator.remove"
         await audit.record(unit.conn, actor, action, user.id, {})
         return user
+
+
+async def list_operators(market: Market) -> list[User]:
+    """Who has the operator's role, by address."""
+    async with market.db.read() as conn:
+        return await users.operators(conn)
