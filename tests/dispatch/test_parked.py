@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -123,6 +123,9 @@ async def test_who_hangs_up_in_the_very_moment_of_its_answer_gives_back() -> Non
 
     class Request:
         worker = None
+
+        def held(self, *_: object) -> AbstractContextManager[None]:
+            return nullcontext()
 
         async def until_hung_up(self) -> None:
             return
