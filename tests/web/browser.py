@@ -203,13 +203,12 @@ class Visitors:
     ) -> Visitor:
         """Somebody new, at a window of this size."""
         width, height = size
+        usual = {"locale": "en-US", "timezone_id": "UTC"}
         context: BrowserContext = await self._browser.new_context(
             viewport={"width": width, "height": height},
             color_scheme=theme,
             java_script_enabled=script,
-            locale="en-US",
-            timezone_id="UTC",
-            **options,
+            **usual | options,
         )
         self._stack.push_async_callback(context.close)
         context.set_default_timeout(_TIMEOUT_MS)

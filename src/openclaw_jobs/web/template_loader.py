@@ -5,10 +5,30 @@ from pathlib import Path
 from typing import Any, Final
 
 import jinja2
+from jinja2.bccache import Bucket
 
 __all__ = ["open_templates"]
 
 FOLDER: Final = Path(__file__).with_name("templates")
+
+
+class _Compiled(jinja2.BytecodeCache):
+    """What was compiled in this process: for several sites in one, as tests have them."""
+
+    def __init__(self) -> None:
+        self._codes: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Take the code if it was compiled from the same source."""
+        if (code := self._codes.get(bucket.key)) is not None:
+            bucket.bytecode_from_string(code)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep the code."""
+        self._codes[bucket.key] = bucket.bytecode_to_string()
+
+
+_COMPILED: Final = _Compiled()
 
 
 def open_templates(
@@ -34,6 +54,7 @@ def open_templates(
         trim_blocks=True,
         lstrip_blocks=True,
         cache_size=-1,
+        bytecode_cache=_COMPILED,
     )
     environment.filters.update(filters)
     environment.globals.update(shared)
