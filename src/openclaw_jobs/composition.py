@@ -20,6 +20,7 @@ from openclaw_jobs.api import (
     operator_parties,
     payout_decisions,
     payouts,
+    standing,
     tasks,
     work,
     worker,
@@ -80,6 +81,7 @@ _DOORS: Final = (
     payout_decisions,
     checks,
     benchmarks,
+    standing,
 )
 
 Loop = Callable[[asyncio.Event], Awaitable[None]]

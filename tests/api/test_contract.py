@@ -13,7 +13,7 @@ from litestar.routes import HTTPRoute
 from tests.market.steps import claim, complete, post, refused, until
 from tests.running import Json, Node, Party
 
-PUBLIC = {"/api/worker/connect", "/api/health", "/api/deposit/webhook"}
+PUBLIC = {"/api/worker/connect", "/api/health", "/api/deposit/webhook", "/api/quality"}
 CALLERS = {
     "/api/admin/": "operator",
     "/api/cron/": "operator",

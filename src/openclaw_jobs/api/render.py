@@ -61,6 +61,7 @@ def task(view: TaskView, place: QueuePlace | None = None) -> schemas.Task:
         completed_at=rfc3339_or_none(view.completed_at),
         credited_cents=view.credited_cents,
         rating=view.rating,
+        confidence=view.confidence,
         queue=None
         if place is None
         else schemas.Queue(place.position, place.workers_online, place.estimated_wait_s),

@@ -167,6 +167,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     completed_at: str | None
     credited_cents: int
     rating: Literal["up", "down"] | None
+    confidence: float | None
     queue: Queue | None
 
 

@@ -23,6 +23,7 @@ from openclaw_jobs.market.reconcile import reconcile_daily
 from openclaw_jobs.market.recover_leases import recover
 from openclaw_jobs.market.release_earnings import release_earnings
 from openclaw_jobs.market.report_node import report_node
+from openclaw_jobs.market.review_standing import review_tiers, stop_suspects
 from openclaw_jobs.market.send_mails import send_mails
 from openclaw_jobs.market.work_payouts import work_payouts
 from openclaw_jobs.market.work_webhooks import work_webhooks
@@ -60,6 +61,8 @@ def check_jobs(market: Market) -> list[Periodic]:
     return [
         Periodic("due-checks", LOOK_EVERY_S, partial(follow_due, market), market.checks_due),
         Periodic("judge-checks", LOOK_EVERY_S, partial(judge_checks, market), market.checks_ready),
+        Periodic("stop-suspects", 3.0, partial(stop_suspects, market)),
+        Periodic("review-tiers", 10.0, partial(review_tiers, market)),
     ]
 
 

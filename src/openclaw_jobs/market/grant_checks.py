@@ -9,7 +9,7 @@ from openclaw_jobs.quality import store_budget as store
 from openclaw_jobs.quality.budget import STALE_S, Grant, Volume
 
 _SILENT_S: Final = 2 * STALE_S
-_KEEP_HOURS: Final = 24 * 31
+_KEEP_HOURS: Final = 31 * 24
 
 
 async def grant_if_due(market: Market) -> None:

@@ -9,13 +9,14 @@ from openclaw_jobs.audit import AuditPage
 from openclaw_jobs.dispatch.models import EndedLease
 from openclaw_jobs.dispatch.store import claims, leases
 from openclaw_jobs.kit.errors import invalid, not_found
-from openclaw_jobs.kit.ids import is_id
+from openclaw_jobs.kit.ids import is_id, new_id
 from openclaw_jobs.kit.timefmt import rfc3339_or_none
 from openclaw_jobs.market import store_parties as store
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.models_parties import BuyerRow, WorkerRow
 from openclaw_jobs.market.submit_work import put_back
 from openclaw_jobs.market.unit import Replay, Unit, run
+from openclaw_jobs.quality import rules, store_records, store_standing
 from openclaw_jobs.workers import Standing, StatsChange, Tier
 from openclaw_jobs.workers import service as workers
 
@@ -83,9 +84,16 @@ async def suspend_worker(
             raise invalid("until", "This time has passed; leave it out to suspend for good.")
         if not is_id("wrk", worker_id):
             raise not_found("worker")
-        await _take_tasks(unit, worker_id)
+        stopped = await store_standing.select_suspension(unit.conn, worker_id)
+        if until is not None and stopped is not None:
+            raise invalid("until", "It is stopped without end already; reinstate it first.")
+        await take_tasks(unit, worker_id)
         if not await store.suspend_worker(unit.conn, worker_id, reason, until):
             raise not_found("worker")
+        if until is None:
+            await store_standing.insert_suspension(
+                unit.conn, new_id("sus"), worker_id, "operator", 0
+            )
         detail = {"reason": reason, "until": rfc3339_or_none(until)}
         await audit.record(unit.conn, actor, "worker.suspend", worker_id, detail)
         return await _worker(unit, worker_id)
@@ -93,7 +101,8 @@ async def suspend_worker(
     return await run(market, effect, replay)
 
 
-async def _take_tasks(unit: Unit, worker_id: str) -> None:
+async def take_tasks(unit: Unit, worker_id: str) -> None:
+    """Put back all that a worker holds, with nothing counted against it or the tasks."""
     # Only after this lock are its leases all that it will get: matching takes it as well.
     await claims.wait_for_worker(unit.conn, worker_id)
     held = await leases.lock_leases(unit.conn, await store.select_held(unit.conn, worker_id))
@@ -112,17 +121,27 @@ async def reinstate_worker(
 ) -> WorkerRow:
     """Let a worker work again; one that is active stays so, with its strikes forgotten.
 
+    One that was stopped for its results begins with nothing spoken against it.
+
     Raises:
         Problem: `not_found`.
     """
 
     async def effect(unit: Unit) -> WorkerRow:
-        if not is_id("wrk", worker_id) or not await store.reinstate_worker(unit.conn, worker_id):
+        if not is_id("wrk", worker_id) or not await let_back(unit, worker_id):
             raise not_found("worker")
         await audit.record(unit.conn, actor, "worker.reinstate", worker_id, {})
         return await _worker(unit, worker_id)
 
     return await run(market, effect, replay)
+
+
+async def let_back(unit: Unit, worker_id: str) -> bool:
+    """Make a worker active, what it was stopped for being over; False if there is none such."""
+    if await store_standing.end_suspension(unit.conn, worker_id):
+        record = await store_records.lock_record(unit.conn, worker_id)
+        await store_records.update_record(unit.conn, worker_id, rules.after_reinstatement(record))
+    return await store.reinstate_worker(unit.conn, worker_id)
 
 
 async def suspend_buyer(

@@ -12,9 +12,12 @@ from openclaw_jobs.events import Signal
 from openclaw_jobs.kit.errors import not_found
 from openclaw_jobs.ledger import Account
 from openclaw_jobs.market.context import Market
+from openclaw_jobs.quality import rules
+from openclaw_jobs.quality.store_standing import select_evidence
 from openclaw_jobs.tasks import TERMINAL, TaskPage, TaskStatus, TaskView, store
 
 _MAX_COUNTED: Final = 1000
+_HAVE_RESULTS: Final = frozenset({"completed", "credited", "credit_review"})
 NODE_SILENT_SECONDS: Final = 10
 """A node not heard of for this long is taken for gone."""
 
@@ -50,9 +53,26 @@ async def get_task(market: Market, buyer_id: str, task_id: str, wait_seconds: fl
                 raise not_found("task")
             left = deadline - market.monotonic()
             if view.status in TERMINAL or left <= 0:
-                return view
+                break
             if await subscription.wait(left) is Signal.CLOSED:
-                return view
+                break
+    (judged,) = await _with_confidence(market, [view])
+    return judged
+
+
+async def _with_confidence(market: Market, views: list[TaskView]) -> list[TaskView]:
+    """Say of each result how sure the platform is of it."""
+    done = [view.task_id for view in views if view.status in _HAVE_RESULTS]
+    if not done:
+        return views
+    async with market.db.read() as conn:
+        evidence = await select_evidence(conn, done)
+    return [
+        view
+        if (found := evidence.get(view.task_id)) is None
+        else msgspec.structs.replace(view, confidence=round(rules.confidence(*found), 2))
+        for view in views
+    ]
 
 
 async def queue_place(market: Market, view: TaskView) -> QueuePlace | None:
@@ -79,7 +99,7 @@ async def list_tasks(
     async with market.db.read() as conn:
         views = await store.select_page(conn, buyer_id, before, status, limit + 1)
     more = len(views) > limit
-    page = views[:limit]
+    page = await _with_confidence(market, views[:limit])
     return TaskPage(page, page[-1].task_id if more else None)
 
 

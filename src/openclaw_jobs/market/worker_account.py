@@ -15,6 +15,9 @@ from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.unit import begin
 from openclaw_jobs.payments import EarningPage
 from openclaw_jobs.payments import store as earnings
+from openclaw_jobs.quality import rules
+from openclaw_jobs.quality.record import Achievement, Record
+from openclaw_jobs.quality.store_standing import shown_quality
 from openclaw_jobs.workers import (
     Contact,
     PreferencesChange,
@@ -81,8 +84,9 @@ async def read_account(market: Market, conn: Connection, worker_id: str) -> Work
     if profile is None or stats is None or contact is None:
         raise not_found("worker")
     above = next_tier(profile.tier)
+    shown = await shown_quality(conn, worker_id)
     requirements = (
-        [] if above is None else _requirements(getattr(market.config.tiers, above), stats)
+        [] if above is None else _requirements(getattr(market.config.tiers, above), stats, shown)
     )
     return WorkerAccount(
         profile=profile,
@@ -95,12 +99,17 @@ async def read_account(market: Market, conn: Connection, worker_id: str) -> Work
     )
 
 
-def _requirements(threshold: TierThreshold, stats: WorkerStats) -> list[Requirement]:
-    return [
-        Requirement("completed", stats.completed, threshold.completed),
-        Requirement("completion_rate", completion_rate(stats), threshold.completion_rate),
-        Requirement("credit_rate", credit_rate(stats), threshold.credit_rate),
-    ]
+def _requirements(
+    threshold: TierThreshold, stats: WorkerStats, shown: float | None
+) -> list[Requirement]:
+    """What the next tier asks for; the quality is the one that the last review went by."""
+    has = Achievement(
+        completed=stats.completed,
+        completion_rate=completion_rate(stats),
+        credit_rate=credit_rate(stats),
+        quality=rules.quality(Record()) if shown is None else shown,
+    )
+    return [Requirement(r.name, r.current, r.required) for r in rules.requirements(threshold, has)]
 
 
 async def change_profile(market: Market, worker_id: str, change: ProfileChange) -> None:

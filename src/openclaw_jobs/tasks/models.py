@@ -59,7 +59,11 @@ class NewTask(msgspec.Struct, frozen=True):
 
 
 class TaskView(msgspec.Struct, frozen=True):
-    """A task as its buyer sees it; `messages` is JSON text."""
+    """A task as its buyer sees it; `messages` is JSON text.
+
+    `confidence` is how sure the platform is that the result is good, as a share from 0 to 1; None
+    where there is no result.
+    """
 
     task_id: str
     status: TaskStatus
@@ -77,6 +81,7 @@ class TaskView(msgspec.Struct, frozen=True):
     rating: Literal["up", "down"] | None
     queue_rank: int
     credited_cents: int
+    confidence: float | None = None
 
 
 class TaskPage(msgspec.Struct, frozen=True):

@@ -44,7 +44,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """A task as its buyer sees it.
 
     `result` is there from `completed` on, `progress` is the last line the worker sent while it
-    works, `credited_cents` what the buyer got back for a bad result.
+    works, `credited_cents` what the buyer got back for a bad result, `confidence` how sure the
+    platform is that the result is good, from 0 to 1.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     completed_at: datetime | None = None
     credited_cents: int | None = None
     rating: str | None = None
+    confidence: float | None = None
     queue: QueuePlace | None = None
 
     @property

@@ -159,6 +159,9 @@ def _records() -> None:
             streak     integer NOT NULL DEFAULT 0 CHECK (streak >= 0),
             suspicion  double precision NOT NULL DEFAULT 0 CHECK (suspicion >= 0)
         ) WITH (fillfactor = 50);
+        -- Over the limit of the sequential test, ln 1000 = 6.9078, or close to it.
+        CREATE INDEX worker_records_suspects ON worker_records (worker_id)
+            WHERE suspicion > 6.9;
 
         -- One result is judged once; an operator may turn the judgement.
         CREATE TABLE outcomes (
@@ -211,8 +214,15 @@ def _budget() -> None:
 
 def _standing() -> None:
     op.execute("""
-        ALTER TABLE workers ADD COLUMN tier_reviewed_at timestamptz;
-        CREATE INDEX workers_tier_review ON workers (tier_reviewed_at NULLS FIRST, id);
+        -- Tiers go by a quality that is read off the record once a day or so: were it fresh, a
+        -- worker could see after each task whether that one had been looked at.
+        ALTER TABLE workers
+            ADD COLUMN tier_review_at timestamptz NOT NULL DEFAULT now(),
+            ADD COLUMN shown_quality double precision CHECK (shown_quality BETWEEN 0 AND 1),
+            ADD COLUMN shown_quality_until timestamptz,
+            ADD CONSTRAINT shown_quality_ends CHECK (
+                (shown_quality IS NULL) = (shown_quality_until IS NULL));
+        CREATE INDEX workers_tier_review ON workers (tier_review_at);
 
         -- Why a worker was stopped, what it said to it, and what an operator answered.
         CREATE TABLE suspensions (
@@ -221,6 +231,8 @@ def _standing() -> None:
             cause        text NOT NULL CHECK (cause IN ('quality', 'operator')),
             -- The worker's own results that were judged bad.
             task_ids     text[] NOT NULL DEFAULT '{}',
+            -- How many tasks it had completed until then.
+            completed    bigint NOT NULL DEFAULT 0,
             started_at   timestamptz NOT NULL DEFAULT now(),
             ended_at     timestamptz,
             appeal       text,
