@@ -276,8 +276,8 @@ class _Batch:
             conversation_id=order.conversation_id,
             created_at=now,
             expires_at=now + timedelta(seconds=dispatch.queue_expiry_seconds),
-            check_id=check and check.check_id,
-            lineage=order.lineage or (check and task_id),
+            check_id=None if check is None else check.check_id,
+            lineage=order.lineage or (None if check is None else task_id),
         )
         self._tasks.append(task)
         if order.trace is not None and looks_random(order.trace.trace_id, now):

@@ -29,7 +29,7 @@ from openclaw_jobs.market.unit import Unit, begin
 from openclaw_jobs.payments import NewEarning
 from openclaw_jobs.payments import store as earnings_store
 from openclaw_jobs.quality import store_checks
-from openclaw_jobs.quality.checks import MAX_READERS
+from openclaw_jobs.quality.checks import LINGER_S, MAX_READERS
 from openclaw_jobs.tasks import QueuedTask
 from openclaw_jobs.workers import StatsChange
 from openclaw_jobs.workers import service as workers
@@ -252,8 +252,6 @@ class _Batch:
 async def put_back(unit: Unit, ended: Sequence[Lease], *, max_attempts: int | None) -> int:
     """Queue tasks again whose lease has ended; give up those that had enough chances.
 
-    A hidden one ends as well that enough workers were shown.
-
     Args:
         unit: The transaction, in which the tasks are locked.
         ended: The leases.
@@ -263,22 +261,18 @@ async def put_back(unit: Unit, ended: Sequence[Lease], *, max_attempts: int | No
     Returns:
         How many were given up.
     """
-    failures = int(max_attempts is not None)
-    hidden = [lease.task_id for lease in ended if lease.buyer_id is None]
-    crowded = await store_checks.select_crowded(unit.conn, hidden, MAX_READERS) if hidden else ()
-    last = [
-        lease
-        for lease in ended
-        if lease.task_id in crowded
-        or (max_attempts is not None and lease.failures + 1 >= max_attempts)
-    ]
+    counted = max_attempts is not None
+    last = [x for x in ended if max_attempts is not None and x.failures + 1 >= max_attempts]
     again = [lease for lease in ended if lease not in last]
     if again:
-        counted = [failures] * len(again)
-        await store.requeue_tasks(unit.conn, [lease.task_id for lease in again], counted)
+        ids = [lease.task_id for lease in again]
+        await store.requeue_tasks(unit.conn, ids, [int(counted)] * len(again))
         for lease in again:
             unit.tell(lease.buyer_id, "task.queued", lease.task_id, status="queued")
             unit.queue(lease.category)
+    hidden = [lease.task_id for lease in again if lease.buyer_id is None]
+    if hidden:
+        await store_checks.expire_crowded(unit.conn, hidden, MAX_READERS, LINGER_S)
     if last:
         await store.fail_tasks(unit.conn, [lease.task_id for lease in last])
         await refund_tasks(

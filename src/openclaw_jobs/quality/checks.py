@@ -14,6 +14,9 @@ OVER: Final[frozenset[CheckStage]] = frozenset({"decided", "void"})
 MAX_READERS: Final = 3
 """A buyer's text is shown to so many workers at the most, once one of them is done with it."""
 
+LINGER_S: Final = 300.0
+"""How long a copy that nobody may have any more is left in the queue at the longest."""
+
 BY_RULES: Final = "checks"
 """Who decided a verdict that no operator was asked about."""
 

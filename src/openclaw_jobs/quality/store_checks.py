@@ -303,17 +303,24 @@ async def lock_leftovers(conn: Connection, limit: int) -> list[str]:
     return [row[0] for row in await cursor.fetchall()]
 
 
-async def select_crowded(conn: Connection, task_ids: Sequence[str], most: int) -> set[str]:
-    """Which of these hidden tasks repeat a buyer's text that `most` workers were shown."""
-    cursor = await conn.execute(
+async def expire_crowded(
+    conn: Connection, task_ids: Sequence[str], most: int, linger_seconds: float
+) -> None:
+    """Let queued copies end soon, at a random time, whose text `most` workers were shown.
+
+    Nobody may have them any more; see `dispatch.store.claims`.
+    """
+    await conn.execute(
         """
-        SELECT t.id FROM tasks t JOIN checks c ON c.id = t.check_id
-        WHERE t.id = ANY(%s::text[]) AND t.buyer_id IS NULL AND c.gold_id IS NULL
+        UPDATE tasks t SET
+            expires_at = least(t.expires_at, now() + random() * make_interval(secs => %s))
+        FROM checks c
+        WHERE t.id = ANY(%s::text[]) AND t.buyer_id IS NULL AND t.status = 'queued'
+            AND c.id = t.check_id AND c.gold_id IS NULL
             AND (SELECT count(*) FROM lineage_readers r WHERE r.lineage = t.lineage) >= %s
         """,
-        (text_array(task_ids), most),
+        (linger_seconds, text_array(task_ids), most),
     )
-    return {row[0] for row in await cursor.fetchall()}
 
 
 async def lock_tasks(conn: Connection, task_ids: Sequence[str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ import msgspec
 from openclaw_jobs.db import Connection
 from openclaw_jobs.db.arrays import bytes_array, int_array, text_array
 from openclaw_jobs.dispatch.models import Candidate, Facts, NewClaim
+from openclaw_jobs.quality.checks import MAX_READERS
 from openclaw_jobs.workers import Preferences, Schedule
 
 _CANDIDATE = """t.id, t.category, t.price_cents, t.min_tier, t.queue_rank,
@@ -20,6 +21,10 @@ _CANDIDATE = """t.id, t.category, t.price_cents, t.min_tier, t.queue_rank,
     CASE WHEN t.lineage IS NOT NULL THEN ARRAY(
         SELECT m.mark FROM lineage_readers r JOIN worker_marks m ON m.worker_id = r.worker_id
         WHERE r.lineage = t.lineage) END"""
+# A hidden copy waits in vain once its text was shown to as many workers as may see it: were it
+# taken out of the queue, the last of them could tell it from a paid task that it gave up.
+_MAY_BE_SHOWN = f"""(t.buyer_id IS NOT NULL OR starts_with(t.lineage, 'gold_')
+    OR (SELECT count(*) FROM lineage_readers r WHERE r.lineage = t.lineage) < {MAX_READERS})"""  # noqa: S608
 # Advisory locks of two keys: this one is dispatch's, the other is of the worker's id.
 _WORKER_LOCK_SPACE = 1_330_795_092
 
@@ -73,7 +78,7 @@ async def select_any(
         f"""
         SELECT {_CANDIDATE} FROM tasks t
         WHERE t.status = 'queued' AND (t.queue_rank, t.id) > (%s, %s)
-            AND t.min_tier <= %s AND t.expires_at > now()
+            AND t.min_tier <= %s AND t.expires_at > now() AND {_MAY_BE_SHOWN}
         ORDER BY t.queue_rank, t.id LIMIT %s FOR UPDATE OF t SKIP LOCKED
         """,  # noqa: S608 - own column list
         (*after, min_tier, limit),
@@ -95,7 +100,7 @@ async def select_by_category(
             SELECT {_CANDIDATE} FROM tasks t
             WHERE t.status = 'queued' AND t.category = lane.category COLLATE "C"
                 AND (t.queue_rank, t.id) > (lane.rank, lane.id COLLATE "C")
-                AND t.min_tier <= %s AND t.expires_at > now()
+                AND t.min_tier <= %s AND t.expires_at > now() AND {_MAY_BE_SHOWN}
             ORDER BY t.queue_rank, t.id LIMIT %s FOR UPDATE OF t SKIP LOCKED
         ) AS c
         """,  # noqa: S608 - own column list

@@ -9,14 +9,17 @@ async def explain_empty(
     """Up to `most` queued tasks: category, price, least tier, and whether this worker tried it.
 
     Those whose text the worker, or one that shares a mark with it, was shown as another task are
-    left out: no word of a reason must tell that there are such.
+    left out: no word of a reason must tell that there are such. What it gave up itself is told of,
+    whether there are others with that text or not.
     """
     cursor = await conn.execute(
         """
         SELECT t.category, t.price_cents, t.min_tier, t.attempts > 0 AND EXISTS (
             SELECT FROM attempts a WHERE a.task_id = t.id AND a.worker_id = %(worker)s)
         FROM tasks t WHERE t.status = 'queued' AND t.expires_at > now()
-            AND (t.lineage IS NULL OR NOT EXISTS (
+            AND (t.lineage IS NULL OR EXISTS (
+                SELECT FROM attempts a WHERE a.task_id = t.id AND a.worker_id = %(worker)s)
+                OR NOT EXISTS (
                 SELECT FROM lineage_readers r WHERE r.lineage = t.lineage
                     AND (r.worker_id = %(worker)s OR EXISTS (
                         SELECT FROM worker_marks a JOIN worker_marks b ON b.mark = a.mark
