@@ -182,11 +182,13 @@ class FrontDoor:
         failures = self.rule("auth_failures")
         await self._admit("auth_failures", (address,), count=False)
         token = _bearer(headers)
-        if token is None and self.sessions is not None and b"authorization" not in headers:
-            secret = self.sessions.cookie(headers)
-            if secret is not None and await self._by_session(visit, headers, options, method):
-                return _session_key(visit.session)
-            if secret is not None:
+        sessions = self.sessions
+        if sessions is not None and options.auth != "worker" and b"authorization" not in headers:
+            session = await sessions.find(visit, headers)
+            if session is not None:
+                self._enter_by_session(sessions, session, visit, headers, options, method)
+                return _session_key(session)
+            if sessions.cookie(headers) is not None:
                 await self.limiter.hit("auth_failures", failures, (address,))
         if token is None:
             raise self._unauthenticated(options, "Send Authorization: Bearer <token>.")
@@ -201,28 +203,27 @@ class FrontDoor:
             raise Problem("forbidden", f"This call is not for {_KIND_OF[type(caller)]}s.")
         return token_hash
 
-    async def _by_session(
+    def _enter_by_session(
         self,
+        sessions: SessionDoor,
+        session: SessionIdentity,
         visit: Visit,
         headers: Mapping[bytes, bytes],
         options: RouteOptions,
         method: str,
-    ) -> bool:
-        """Let in whom the session's cookie names; False if it names nobody."""
-        sessions = self.sessions
-        session = None if sessions is None else await sessions.find(visit, headers)
-        if sessions is None or session is None:
-            return False
+    ) -> None:
+        """Let in whom a session names, if the route serves them and the call is their own wish."""
+        if session.user_id is None:
+            raise self._unauthenticated(options, "This browser holds a worker; sign in besides.")
         if method not in _SAFE:
             sessions.check_header(visit, headers)
         if options.auth == "buyer" and session.buyer_id is not None:
             visit.caller = BuyerIdentity(session.buyer_id)
-        elif options.auth.startswith("operator") and session.is_operator and session.user_id:
+        elif options.auth.startswith("operator") and session.is_operator:
             visit.caller = OperatorIdentity(session.user_id)
         else:
             raise Problem("forbidden", "This call is not for who is signed in here.")
         visit.caller_id = caller_id(visit.caller)
-        return True
 
     async def _enter_page(
         self,

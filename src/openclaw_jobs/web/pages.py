@@ -148,12 +148,20 @@ def public_url(request: PageRequest) -> str:
     Raises:
         Problem: 404: the request names no host that one could be reached at.
     """
+    found = _base_url(request)
+    if not found:
+        raise not_found("host")
+    return found
+
+
+def _base_url(request: PageRequest) -> str:
+    """As `public_url`, or nothing: a page that only says so needs no address."""
     site = site_of(request)
     if site.public_url is not None:
         return site.public_url
     host = request.headers.get("host", "")
     if _HOST.fullmatch(host) is None:
-        raise not_found("host")
+        return ""
     return f"{'https' if site.production else 'http'}://{host}"
 
 
@@ -171,7 +179,7 @@ def render(
     site = site_of(request)
     cookie_header = _cookie_header(request)
     viewer = viewer_of(request)
-    base_url = public_url(request)
+    base_url = _base_url(request)
     path = request.scope["path"]
     token = CsrfToken(site, visit_of(request.scope).session_cookie, cookie_header)
     flashes = read_flashes(site.signer, read_cookie(cookie_header, site.names.flash))

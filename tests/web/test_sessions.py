@@ -1,0 +1,161 @@
+"""Whose a browser is: from the sign-in to the end of its session."""
+
+import httpx
+
+from openclaw_jobs.kit.tokens import hash_token
+from openclaw_jobs.market.people import sign_in
+from tests.running import Node, running_node
+from tests.web.people import TOKEN, Browser, ask, browsing
+
+
+def cookies(answer: httpx.Response) -> dict[str, str]:
+    """Each `Set-Cookie`, by the cookie's name."""
+    return {line.partition("=")[0]: line for line in answer.headers.get_list("set-cookie")}
+
+
+async def test_who_signs_in_first_becomes_a_buyer_with_the_bonus_once(node: Node) -> None:
+    async with browsing(node, None, None) as (first, again):
+        answer = await first.sign_in("Ann@Example.com", "/account")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/account")
+        page = await first.get("/account")
+        assert page.status_code == 200
+        assert "Ann@Example.com" in page.text
+        assert "$1.00 to try it" in page.text
+        assert "$1.00 to try it" not in (await first.get("/account")).text, "said twice"
+        assert (await first.get("/api/balance")).json()["balance_cents"] == 100
+
+        await again.sign_in("ann@example.com")
+        assert (await again.get("/api/balance")).json()["balance_cents"] == 100
+    assert await ask(node, "SELECT count(*) FROM users") == [(1,)]
+    await node.prove()
+
+
+async def test_the_cookie_is_for_http_alone_and_only_its_hash_is_kept(node: Node) -> None:
+    async with browsing(node, None) as (browser,):
+        answer = await browser.sign_in("ann@example.com")
+        line = cookies(answer)["openclaw_session"]
+        assert "HttpOnly" in line
+        assert "Path=/" in line
+        assert "SameSite=lax" in line
+        assert "Domain" not in line
+        secret = browser.session()
+        assert secret is not None
+        assert len(secret) >= 43
+        [(kept,)] = await ask(node, "SELECT token_hash FROM sessions")
+        assert bytes(kept) == hash_token(secret)
+        page = await browser.get("/account")
+        assert page.headers["cache-control"] == "private, no-store"
+        assert secret not in page.text
+
+
+async def test_a_sign_in_leaves_no_secret_that_was_known_before(node: Node) -> None:
+    async with browsing(node, None, None) as (victim, thief):
+        planted = "openclaw_session=planted-by-somebody-else-0123456789abcdef"
+        page = await victim.get("/sign-in", cookie=planted)
+        visitor = cookies(page)["openclaw_visitor"].partition(";")[0]
+        token = TOKEN.findall(page.text)[0]
+        answer = await victim.post(
+            "/auth/development", {"email": "ann@example.com", "return_to": "/"}, token,
+            {"cookie": f"{planted}; {visitor}"},
+        )  # fmt: skip
+        assert answer.status_code == 303
+        assert "planted" not in cookies(answer)["openclaw_session"]
+        assert (await thief.get("/account", cookie=planted)).status_code == 303
+
+        before = victim.session()
+        await victim.sign_in("bob@example.com")
+        assert victim.session() != before
+        old = await thief.get("/account", cookie=f"openclaw_session={before}")
+        assert old.status_code == 303, "the old one goes on"
+
+
+async def test_a_session_ends_by_sign_out_by_its_owner_and_by_time(node: Node) -> None:
+    email = "ann@example.com"
+    async with browsing(node, email, email, email, "eve@example.com") as (one, two, three, eve):
+        page = await one.get("/account")
+        ids = [row[0] for row in await ask(
+            node, "SELECT s.id FROM sessions s JOIN users u ON u.id = s.user_id"
+            " WHERE u.email = %s ORDER BY s.id", email)]  # fmt: skip
+        assert all(session_id in page.text for session_id in ids[1:])
+        assert (await eve.post(f"/account/sessions/{ids[1]}/revoke")).status_code == 404
+        assert (await two.get("/account")).status_code == 200
+
+        gone = await one.post(f"/account/sessions/{ids[1]}/revoke")
+        assert gone.headers["location"] == "/account"
+        refused = await two.get("/account?x=1")
+        assert (refused.status_code, refused.headers["location"]) == (
+            303, "/sign-in?return_to=/account%3Fx%3D1",
+        )  # fmt: skip
+        assert (await two.get("/api/balance", accept="application/json")).status_code == 401
+
+        await ask(node, "UPDATE sessions SET expires_at = now() WHERE id = %s", ids[2])
+        assert (await three.get("/account")).status_code == 303
+
+        await two.sign_in(email)
+        everywhere = await one.post("/sign-out-everywhere")
+        assert 'openclaw_session=""' in cookies(everywhere)["openclaw_session"]
+        assert "cache" in everywhere.headers["clear-site-data"]
+        for browser in (one, two, three):
+            assert (await browser.get("/account")).status_code == 303
+        assert (await eve.get("/account")).status_code == 200
+        secret = eve.session()
+        await eve.post("/sign-out")
+        assert eve.session() is None
+        back = await eve.get("/account", cookie=f"openclaw_session={secret}")
+        assert back.status_code == 303, "only the cookie was dropped"
+
+
+async def test_use_keeps_a_session_alive_but_not_for_ever(node: Node) -> None:
+    async with browsing(node, "ann@example.com") as (browser,):
+        await browser.get("/account")
+        [(seen, until)] = await ask(node, "SELECT seen_at, expires_at FROM sessions")
+        await browser.get("/account")
+        assert await ask(node, "SELECT seen_at FROM sessions") == [(seen,)], "a write each time"
+
+        await ask(node, "UPDATE sessions SET seen_at = now() - interval '6 minutes',"
+                        " expires_at = now() + interval '1 hour'")  # fmt: skip
+        await browser.get("/account")
+        [(later, moved)] = await ask(node, "SELECT seen_at, expires_at FROM sessions")
+        assert later > seen
+        assert moved > until
+
+        await ask(node, "UPDATE sessions SET seen_at = now() - interval '6 minutes',"
+                        " created_at = now() - interval '89 days'")  # fmt: skip
+        await browser.get("/account")
+        [(left,)] = await ask(
+            node, "SELECT extract(epoch FROM expires_at - now()) / 3600 FROM sessions"
+        )
+        assert 23 <= left <= 24
+
+
+async def test_production_has_prefixed_secure_cookies_and_no_sign_in_of_its_own(dsn: str) -> None:
+    async with running_node(
+        dsn, background=False, environment="production", session_secret="s" * 32,
+        public_url="https://jobs.example.com",
+    ) as node:  # fmt: skip
+        browser = Browser(node.address)
+        page = await browser.get("/sign-in")
+        assert "/auth/development" not in page.text
+        assert "max-age=63072000" in page.headers["strict-transport-security"]
+        # httpx keeps Secure cookies from plain HTTP, so they are sent by hand
+        secret = "v" * 32
+        token = node.runtime.signer.csrf_token(secret)
+        visitor = {"cookie": f"__Host-openclaw_visitor={secret}"}
+        fields = {"email": "ann@example.com", "return_to": "/"}
+        refused = await browser.post("/auth/development", fields, token, visitor)
+        assert refused.status_code == 404
+        assert await ask(node, "SELECT count(*) FROM users") == [(0,)]
+
+        signed_in = await sign_in(
+            node.market, provider="google", subject="1", email="ann@example.com", name="Ann",
+            instead_of=None, user_agent=None,
+        )  # fmt: skip
+        ours = {"cookie": f"__Host-openclaw_session={signed_in.session.secret}"}
+        assert (await browser.get("/account", **ours)).status_code == 200
+        bare = {"cookie": f"openclaw_session={signed_in.session.secret}"}
+        assert (await browser.get("/account", **bare)).status_code == 303
+        token = node.runtime.signer.csrf_token(signed_in.session.secret)
+        answer = await browser.post("/account/name", {"name": "Ann"}, token, ours)
+        line = cookies(answer)["__Host-openclaw_flash"]
+        assert {"Secure", "HttpOnly", "Path=/"} <= set(line.split("; "))
+        await browser.http.aclose()
