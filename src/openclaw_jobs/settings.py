@@ -170,6 +170,10 @@ def _read(reader: "_Reader") -> dict[str, Any]:
     high = defaults.db_pool_max_size if maximum is None else maximum
     if low > high:
         reader.faults.append(f"DB_POOL_MIN_SIZE ({low}) is more than DB_POOL_MAX_SIZE ({high})")
+    if reader.flag("DB_PREPARE") is False and reader.text("DATABASE_DIRECT_URL") is None:
+        reader.faults.append(
+            "DB_PREPARE=false needs DATABASE_DIRECT_URL, the address of PostgreSQL itself"
+        )
     if (reader.text("SOLANA_RPC_URL") is None) != (reader.text("SOLANA_KEYPAIR") is None):
         reader.faults.append("SOLANA_RPC_URL and SOLANA_KEYPAIR are of use only together")
     return {

@@ -65,6 +65,7 @@ def test_production_names_what_is_missing_and_no_more(missing: str) -> None:
         ("DB_POOL_MIN_SIZE", "50"),
         ("DB_STATEMENT_TIMEOUT_S", "nan"),
         ("DB_PREPARE", "perhaps"),
+        ("DB_PREPARE", "false"),  # without the way past the proxy
         ("LOG_LEVEL", "loud"),
         ("LOG_FORMAT", "xml"),
         ("NODE_ID", "a b"),
@@ -89,7 +90,7 @@ def test_all_faults_are_told_at_once() -> None:
         ({"PUBLIC_URL": "https://jobs.example/"}, "public_url", "https://jobs.example"),
         ({"OPENCLAW_ENV": "Development"}, "environment", "development"),
         ({"LOG_LEVEL": "debug"}, "log_level", "DEBUG"),
-        ({"DB_PREPARE": "no"}, "db_prepare", False),
+        ({"DB_PREPARE": "no", "DATABASE_DIRECT_URL": "host=db"}, "db_prepare", False),
         ({"DB_POOL_MIN_SIZE": "2", "DB_POOL_MAX_SIZE": "2"}, "db_pool_max_size", 2),
         (
             {"TRUSTED_PROXIES": "10.0.0.0/8, ::1,"},

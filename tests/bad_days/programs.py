@@ -157,7 +157,10 @@ class Back:
             return conn.execute(query, values).fetchall()
 
     def statuses(self) -> dict[str, int]:
-        return dict(self.rows("SELECT status, count(*) FROM tasks GROUP BY status"))
+        """How the buyers' tasks stand; those that check others in secret are not among them."""
+        return dict(
+            self.rows("SELECT status, count(*) FROM tasks WHERE check_id IS NULL GROUP BY status")
+        )
 
     async def prove(self) -> None:
         """The books are right, and no task was settled twice or paid without being done."""
