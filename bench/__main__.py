@@ -14,7 +14,7 @@ import typer
 import uvloop
 from rich.console import Console
 
-from bench import depth, http, kernel, limits, parked, settlement
+from bench import checks, depth, http, kernel, limits, parked, settlement
 from bench.report import Figure, show
 from bench.stage import Stage, open_stage
 from openclaw_jobs.logs import configure_logging
@@ -26,6 +26,7 @@ PARTS: dict[str, Callable[[Stage], Awaitable[list[Figure]]]] = {
     "parked": parked.run,
     "depth": depth.run,
     "money": settlement.run,
+    "checks": checks.run,
 }
 
 
