@@ -21,7 +21,7 @@ ifeq ($(CI),true)
 STRICT := -p tests.plugins.no_skips
 endif
 
-.PHONY: help setup parts demo test soak lint types layers fmt serve bench screenshots screenshots-check pins clean
+.PHONY: help setup parts demo test soak fuzz lint types layers fmt serve bench screenshots screenshots-check pins clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,11 @@ layers: $(STAMP) ## import-linter: modules import downward only
 fmt: $(STAMP) ## format, and fix what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Few, and always the same, are made by `make test`.
+FUZZ_EXAMPLES ?= 300
+fuzz: $(STAMP) ## call every route in every way its description allows (FUZZ_EXAMPLES=300)
+	OPENCLAW_FUZZ=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest -n $(JOBS) tests/api/test_fuzz.py $(PYTEST_ARGS)
 
 serve: $(STAMP) ## run the marketplace on http://127.0.0.1:8000
 	$(BIN)/openclaw-jobs serve --data-dir $(DATA_DIR)

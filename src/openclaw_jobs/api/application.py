@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from litestar import Litestar, Response
 from litestar.openapi.config import OpenAPIConfig
+from litestar.routes import HTTPRoute
 
-from openclaw_jobs.api.guards import FrontDoor, options_of
+from openclaw_jobs.api.guards import FrontDoor, RouteOptions, options_of
 from openclaw_jobs.api.middleware import access_log, surround
 from openclaw_jobs.api.openapi import openapi_config
 from openclaw_jobs.api.problems import EXCEPTION_HANDLERS
@@ -47,6 +48,7 @@ class Application(Litestar):
         self.refuse_once: Callable[[Replay[None], Problem], Awaitable[None]] | None = None
         self.error_page: Callable[[Any, Problem], Response[Any]] | None = None
         self.tracing = OFF
+        self._methods: dict[str, set[str]] = {}
         self._access_log = access_log()
         super().__init__(**arguments)
 
@@ -63,6 +65,21 @@ class Application(Litestar):
         else:
             await super().__call__(scope, receive, send)
 
+    async def tell_methods(self, scope: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
+        """Answer OPTIONS: Litestar's own answer knows one handler's methods of a path only."""
+        await self.door.enter(scope, _OPTIONS)
+        if not self._methods:
+            for route in self.routes:
+                if isinstance(route, HTTPRoute):
+                    self._methods.setdefault(route.path_format, set()).update(route.methods)
+        allow = ", ".join(sorted(self._methods[scope["path_template"]]))
+        headers = [(b"allow", allow.encode())]
+        await send({"type": "http.response.start", "status": 204, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+
+_OPTIONS: Final = RouteOptions(rate="api_read")
+
 
 class _Entrance:
     """The front door in front of every route, page and raw ASGI handler.
@@ -78,6 +95,9 @@ class _Entrance:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
         if scope["type"] == "http":
             application: Application = scope["litestar_app"]
+            if scope["method"] == "OPTIONS":
+                await application.tell_methods(scope, send)
+                return
             options = options_of(scope["route_handler"])
             await application.door.enter(scope, options)
             _note_facts(scope)

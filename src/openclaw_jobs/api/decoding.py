@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
+from litestar.handlers import BaseRouteHandler
 
 from openclaw_jobs.api.documents import printable
 from openclaw_jobs.kit.errors import FieldError, Problem
@@ -13,6 +14,9 @@ from openclaw_jobs.kit.errors import FieldError, Problem
 __all__ = [
     "ANYTHING",
     "MAX_DEPTH",
+    "accepts_no_body",
+    "body_decoder",
+    "body_type",
     "check_encoding",
     "check_media_type",
     "decode_strictly",
@@ -26,6 +30,29 @@ ANYTHING: Final = msgspec.json.Decoder(Any)
 
 _STRING_OR_BRACKET: Final = re.compile(rb'"(?:[^"\\]++|\\.?)*+"?|[\[\]{}]', re.DOTALL)
 """It never goes back: a string that does not end matches to the end."""
+
+
+def body_type(handler: BaseRouteHandler) -> Any:  # noqa: ANN401 - a type, or one with bounds
+    """What the body of a route is decoded into; None where it takes none, or reads it itself."""
+    data = handler.parsed_fn_signature.parameters.get("data")
+    return None if data is None else data.annotation
+
+
+def body_decoder(handler: BaseRouteHandler) -> msgspec.json.Decoder[Any] | None:
+    """What decodes the body of a route; None where there is nothing to decode."""
+    kind = body_type(handler)
+    return None if kind is None else msgspec.json.Decoder(kind)
+
+
+def accepts_no_body(handler: BaseRouteHandler) -> bool:
+    """Whether a route can be called without a body: it takes none, or `{}` would do."""
+    decoder = body_decoder(handler)
+    try:
+        if decoder is not None:
+            decoder.decode(b"{}")
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def check_media_type(raw_headers: Iterable[tuple[bytes, bytes]]) -> None:

@@ -178,7 +178,7 @@ def metrics_router(
         opt=route_options(auth="operator_or_loopback", rate="admin"),
         operation_id="getMetrics",
         summary="What goes on, for Prometheus",
-        security=[{"operator": []}],
+        security=[{"operator": []}, {}],
         tags=["Operations"],
         media_type="text/plain",
     )

@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
-import msgspec
 from litestar import Request
 from litestar.datastructures import State
 from litestar.handlers import BaseRouteHandler
 
 from openclaw_jobs.api.decoding import (
     ANYTHING,
+    accepts_no_body,
+    body_decoder,
     check_encoding,
     check_media_type,
     decode_strictly,
@@ -52,13 +53,8 @@ class _BodyPlan:
 
     def __init__(self, handler: BaseRouteHandler) -> None:
         self.options: RouteOptions = options_of(handler)
-        self.decoder: msgspec.json.Decoder[Any] | None = None
-        data = handler.parsed_fn_signature.parameters.get("data")
-        if data is not None:
-            self.decoder = msgspec.json.Decoder(data.annotation)
-            self.accepts_none = _decodes(self.decoder, b"{}")
-        else:
-            self.accepts_none = True
+        self.decoder = body_decoder(handler)
+        self.accepts_none = accepts_no_body(handler)
 
 
 class ApiRequest(Request[Any, Any, State]):
@@ -279,14 +275,6 @@ async def _read_pieces(receive: Any, limit: int) -> bytes:  # noqa: ANN401 - ASG
             pieces.append(piece)
         if not message.get("more_body"):
             return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
-def _decodes(decoder: msgspec.json.Decoder[Any], body: bytes) -> bool:
-    try:
-        decoder.decode(body)
-    except msgspec.ValidationError:
-        return False
-    return True
 
 
 def _plan(request: ApiRequest) -> _BodyPlan:

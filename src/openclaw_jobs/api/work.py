@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 import psycopg
 from litestar import Response, get, post
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody, QueryParameter
 from msgspec import UNSET, UnsetType, json
 
@@ -36,7 +37,10 @@ _TAGS: Final = ["Worker"]
     operation_id="nextWork",
     security=_WORKER,
     tags=_TAGS,
-    responses=problem_responses("suspended"),
+    responses={
+        204: ResponseSpec(None, description="There is no task for you now."),
+        **problem_responses("suspended"),
+    },
 )
 async def next_work(
     request: ApiRequest,
