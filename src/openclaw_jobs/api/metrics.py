@@ -108,7 +108,7 @@ def _of_market(stored: StoredFigures) -> Iterator[Metric]:
     depths = stored.queue.items()
     yield _labelled(
         "openclaw_queue_tasks",
-        "Tasks queued, counted up to 100,000 a category.",
+        "Tasks queued, counted up to 20,000 a category.",
         "category",
         {category: depth.queued for category, depth in depths},
     )
@@ -122,7 +122,7 @@ def _of_market(stored: StoredFigures) -> Iterator[Metric]:
     yield _gauge("openclaw_workers_working", "Workers that hold a task.", stored.holders)
     yield _gauge("openclaw_workers_online", "Workers parked or holding a task.", stored.online)
     yield _labelled(
-        "openclaw_checks", "Quality checks, up to 100,000 a stage.", "stage", stored.checks
+        "openclaw_checks", "Quality checks, up to 20,000 a stage.", "stage", stored.checks
     )
     verdicts = {"good": stored.good, "bad": stored.bad}
     yield _labelled(
@@ -133,7 +133,7 @@ def _of_market(stored: StoredFigures) -> Iterator[Metric]:
 def _of_money(stored: StoredFigures) -> Iterator[Metric]:
     payouts = stored.payouts
     for name, text, values in (
-        ("", "Payouts, counted up to 100,000 a state.", {s: p.count for s, p in payouts.items()}),
+        ("", "Payouts, counted up to 20,000 a state.", {s: p.count for s, p in payouts.items()}),
         ("_cents", "Cents of these payouts.", {s: p.cents for s, p in payouts.items()}),
         ("_oldest_seconds", "Age of the oldest.", {s: p.oldest_s for s, p in payouts.items()}),
     ):

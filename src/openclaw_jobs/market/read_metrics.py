@@ -24,7 +24,7 @@ _log = structlog.get_logger(__name__)
 
 FRESH_FOR_S: Final = 5.0
 """However often a process is scraped, it reads no more often than this; a slow reading rests."""
-MOST_COUNTED: Final = 100_000
+MOST_COUNTED: Final = 20_000
 """Up to here tasks of a category, payouts of a state and checks of a stage are counted."""
 VERDICT_WINDOW_S: Final = 86_400
 CHECK_STAGES: Final = (
