@@ -25,7 +25,7 @@ async def enter(site: Node, *visitors: Visitor, credit_cents: int = 10_000) -> P
 
 async def say(visitor: Visitor, text: str) -> None:
     """Write a message and press Enter."""
-    box = visitor.page.get_by_label("Your message")
+    box = visitor.page.get_by_role("textbox", name="Your message")
     await box.fill(text)
     await box.press("Enter")
     await expect(visitor.page.locator(".bubble").last).to_have_text(text)

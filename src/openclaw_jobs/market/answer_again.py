@@ -91,7 +91,13 @@ async def answer_again(market: Market, wish: Repetition) -> Sending:
         sending = Sending(conversation_id, wish.turn_id, posted.task_id)
         await store_turns.insert_answer(conn, sending, outline.answers[-1].seq + 1, send_key)
         await store.touch_conversation(conn, conversation_id, order.category, unit.now)
-        unit.tell(wish.buyer_id, "conversation", None, conversation_id=conversation_id)
+        unit.tell(
+            wish.buyer_id,
+            "conversation",
+            None,
+            conversation_id=conversation_id,
+            turn_id=wish.turn_id,
+        )
         return sending
 
     return await run(market, effect, None)

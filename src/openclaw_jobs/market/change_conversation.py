@@ -42,7 +42,7 @@ async def delete_conversation(market: Market, buyer_id: str, conversation_id: st
             unit.conn, buyer_id, conversation_id, unit.now
         ):
             raise not_found("conversation")
-        unit.tell(buyer_id, "conversation", None, conversation_id=conversation_id)
+        unit.tell(buyer_id, "conversation", None, conversation_id=conversation_id, deleted=True)
 
     await run(market, effect, None)
 
@@ -95,7 +95,13 @@ async def choose_answer(market: Market, buyer_id: str, turn_id: str, task_id: st
         if answer.result is None:
             raise Problem("wrong_state", "This answer has no result to go on from.")
         await store_turns.set_chosen(unit.conn, turn_id, task_id)
-        unit.tell(buyer_id, "conversation", None, conversation_id=turn.conversation_id)
+        unit.tell(
+            buyer_id,
+            "conversation",
+            None,
+            conversation_id=turn.conversation_id,
+            turn_id=turn_id,
+        )
 
     await run(market, effect, None)
 

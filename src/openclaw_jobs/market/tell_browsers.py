@@ -7,4 +7,10 @@ from openclaw_jobs.market.unit import Unit
 async def tell_change(unit: Unit, buyer_id: str, task_id: str) -> None:
     """Have the buyer's other browsers look again at the conversations that a task stands in."""
     for place in await store_turns.select_turns_of_task(unit.conn, buyer_id, task_id):
-        unit.tell(buyer_id, "conversation", None, conversation_id=place.conversation_id)
+        unit.tell(
+            buyer_id,
+            "conversation",
+            None,
+            conversation_id=place.conversation_id,
+            turn_id=place.turn_id,
+        )

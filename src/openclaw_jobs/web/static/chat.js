@@ -95,7 +95,7 @@ function tellWaiting() {
   const last = $$(".turn", turns).pop();
   const waiting = !old && last?.hasAttribute("data-waiting");
   send.disabled = !!waiting || sending;
-  if (waiting) hint("You can go on writing; it can be sent when the answer is there.");
+  if (waiting) hint("You can send more once it is answered.");
   else if (!quoted?.left_out) hint();
 }
 
@@ -113,7 +113,7 @@ function hint(text) {
 
 function heard({ name, data }) {
   if (name === "balance") { composer.dataset.balance = data.balance_cents; showPrice(); return; }
-  if (name === "conversation") { renewSide(); if (data.conversation_id === where) { catchUp(); renewTitle(); } return; }
+  if (name === "conversation") { changed(data); return; }
   if (!data.task_id) return;
   const mine = turnOf(data.task_id);
   if (name === "task.progress") {
@@ -126,6 +126,20 @@ function heard({ name, data }) {
   if (document.hidden && mine.length && name === "task.completed") flagTitle();
   for (const turn of mine) renew(turn.id);
 }
+
+/** Something in a conversation changed, here or in another browser. */
+function changed({ conversation_id: id, turn_id: turn, deleted }) {
+  renewSide();
+  if (id !== where) return;
+  if (deleted) { if (!leaving) location.assign("/chat"); return; }
+  catchUp();
+  renewTitle();
+  if (turn && document.getElementById(turn)) renew(turn);
+}
+
+// The answer to a form that deletes the conversation is a page of its own; nothing may overtake it.
+let leaving = false;
+document.addEventListener("submit", (event) => { if (!event.defaultPrevented && event.target.action.endsWith("/delete")) leaving = true; });
 
 const plainTitle = () => document.title.replace(/^✓ /, "");
 function flagTitle() { document.title = `✓ ${plainTitle()}`; }
@@ -166,6 +180,7 @@ async function act(form, button) {
   try {
     const done = await post(form.getAttribute("action"), form);
     if (done.link) { $("#share-link").textContent = done.link; openDialog("share"); }
+    else if (/\/(again|choose|rate)$/.test(form.getAttribute("action"))) say(done.message);
     else if (done.message) toast(done.message);
     if (form.action.endsWith("/fork")) { location.assign(done.url); return; }
     form.closest("dialog")?.close();
@@ -217,7 +232,7 @@ function showPrice() {
   const balance = quoted?.balance_cents ?? +composer.dataset.balance;
   price.removeAttribute("aria-busy");
   if (quoted?.problem) price.textContent = quoted.code === "wrong_state" ? "" : quoted.problem;
-  else if (quoted?.price_cents == null) price.replaceChildren(el("span", { class: "num" }, money(+composer.dataset.balance)), " in your balance");
+  else if (quoted?.price_cents == null) price.replaceChildren(el("span", { class: "num" }, money(+composer.dataset.balance)), " left");
   else price.replaceChildren(el("span", { class: "num" }, money(quoted.price_cents)), ` of ${money(balance)}`);
   field("max_price_cents").value = quoted?.price_cents ?? "";
   if (quoted?.affordable === false) lacking(quoted); else trouble();
@@ -304,7 +319,8 @@ composer.addEventListener("submit", async (event) => {
     sending = false;
     send.removeAttribute("aria-busy");
     tellWaiting();
-    prompt.focus();
+    // Whoever has gone elsewhere meanwhile is not called back.
+    if (document.activeElement === document.body || composer.contains(document.activeElement)) prompt.focus();
   }
 });
 
