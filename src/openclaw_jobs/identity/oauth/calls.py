@@ -1,6 +1,8 @@
 """Calls to a sign-in provider: bounded in time and size, and told as one kind of failure."""
 
+import functools
 import json
+import ssl
 from typing import Any, Final
 
 import httpx
@@ -17,7 +19,15 @@ _MAX_CHARS: Final = 320
 
 def open_client() -> httpx.AsyncClient:
     """A client for one sign-in; it follows no redirects, since none is due."""
-    return httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False, trust_env=False)
+    return httpx.AsyncClient(
+        timeout=_TIMEOUT, follow_redirects=False, trust_env=False, verify=_tls()
+    )
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    # To read all authorities' certificates takes longer than the sign-in.
+    return httpx.create_ssl_context(trust_env=False)
 
 
 class Dance(BaseOAuth2[dict[str, Any]]):
