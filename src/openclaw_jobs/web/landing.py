@@ -14,6 +14,7 @@ from openclaw_jobs.kit.doors import page_options
 from openclaw_jobs.kit.errors import not_found
 from openclaw_jobs.kit.sse import EventStream
 from openclaw_jobs.kit.timefmt import rfc3339
+from openclaw_jobs.kit.visit import visit_of
 from openclaw_jobs.market.public_activity import PublicActivity
 from openclaw_jobs.web.landing_words import done_line, figure_words, offer
 from openclaw_jobs.web.pages import Page, PageRequest, render, site_of, viewer_of
@@ -54,7 +55,16 @@ async def landing(request: PageRequest) -> Page:
 async def activity(request: PageRequest, last_event_id: LastEventId = None) -> ASGIApp:
     """Server-Sent Events: `done` with each task just done, `figures` when they change."""
     after = parse_last_event_id(last_event_id)
-    return EventStream(_activity(site_of(request).activity, after))
+    stream = EventStream(_activity(site_of(request).activity, after))
+    # The door counts what waits, of both kinds, by address.
+    waiting: Any = request.scope["litestar_app"].door.waiting  # type: ignore[attr-defined]
+    address = visit_of(request.scope).address
+
+    async def counted(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
+        with waiting.at(address):
+            await stream(scope, receive, send)
+
+    return counted
 
 
 async def _activity(shown: PublicActivity, after: int | None) -> AsyncGenerator[bytes, None]:
