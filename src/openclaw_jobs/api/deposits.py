@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Final
 
 import msgspec
-from litestar import MediaType, Response, get, post
+from litestar import get, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from openclaw_jobs.api.guards import route_options
@@ -127,7 +127,7 @@ def deposit_routes(market: Market, desk: DepositDesk) -> list[Any]:
         page = await list_deposits(market, request.buyer_id, cursor, limit)
         return DepositList([_entry(found) for found in page.deposits], page.resume_after)
 
-    return [deposit, webhook, deposits, _reinstate_route(market), *_pages()]
+    return [deposit, webhook, deposits, _reinstate_route(market)]
 
 
 def _reinstate_route(market: Market) -> Any:  # noqa: ANN401 - a handler
@@ -148,62 +148,6 @@ def _reinstate_route(market: Market) -> Any:  # noqa: ANN401 - a handler
         return _reinstated(reinstated)
 
     return reinstate
-
-
-def _pages() -> list[Any]:
-    @get(
-        "/deposit/success",
-        media_type=MediaType.HTML,
-        opt=route_options(auth="public", rate="api_read"),
-        include_in_schema=False,
-    )
-    async def success() -> Response[str]:
-        return _page(
-            "Payment received",
-            "Thank you. Your credit is added as soon as Stripe confirms the payment; with a card"
-            " that takes a few seconds.",
-        )
-
-    @get(
-        "/deposit/cancel",
-        media_type=MediaType.HTML,
-        opt=route_options(auth="public", rate="api_read"),
-        include_in_schema=False,
-    )
-    async def cancel() -> Response[str]:
-        return _page("Payment cancelled", "Nothing was charged. You can start again at any time.")
-
-    return [success, cancel]
-
-
-_PAGE: Final = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title} · OpenClaw.jobs</title>
-</head>
-<body>
-<main>
-<h1>{title}</h1>
-<p role="status">{text}</p>
-<p><a href="/">Back to OpenClaw.jobs</a></p>
-</main>
-</body>
-</html>
-"""
-
-
-def _page(title: str, text: str) -> Response[str]:
-    """A page of our own words alone: what came with the address is not repeated."""
-    return Response(
-        _PAGE.format(title=title, text=text),
-        media_type=MediaType.HTML,
-        headers={
-            "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-            "Referrer-Policy": "no-referrer",
-        },
-    )
 
 
 def _own_address(request: ApiRequest) -> str:

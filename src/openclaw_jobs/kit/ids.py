@@ -6,6 +6,7 @@ in Crockford's base 32, so ids of one type sort by the time they were made.
 
 import re
 import uuid
+from datetime import datetime
 from typing import Literal
 
 import uuid_utils
@@ -42,6 +43,12 @@ def new_id(prefix: IdPrefix) -> str:
 def typed_id(prefix: IdPrefix, value: uuid.UUID) -> str:
     """The id of this type that stands for a UUID kept without its type."""
     return str(TypeID.from_uuid(uuid_utils.UUID(bytes=value.bytes), prefix))
+
+
+def first_id(prefix: IdPrefix, moment: datetime) -> str:
+    """An id under all that are made from this moment on: what a list of a time begins behind."""
+    milliseconds = max(0, round(moment.timestamp() * 1000))
+    return typed_id(prefix, uuid.UUID(int=milliseconds << 80))
 
 
 def is_id(prefix: IdPrefix, value: str) -> bool:

@@ -4,11 +4,31 @@ from typing import Final
 
 from litestar import Router
 
-from openclaw_jobs.web import account, chat, chat_acts, chat_export, landing, sign_in, static_routes
+from openclaw_jobs.web import (
+    account,
+    buyer,
+    chat,
+    chat_acts,
+    chat_export,
+    deposit,
+    landing,
+    sign_in,
+    static_routes,
+)
 
 __all__ = ["page_router"]
 
-_AREAS: Final = (static_routes, landing, sign_in, account, chat, chat_acts, chat_export)
+_AREAS: Final = (
+    static_routes,
+    landing,
+    sign_in,
+    account,
+    chat,
+    chat_acts,
+    chat_export,
+    buyer,
+    deposit,
+)
 
 
 def page_router() -> Router:

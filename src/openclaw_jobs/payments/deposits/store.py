@@ -204,6 +204,15 @@ async def select_page(
     return [_deposit(row) for row in await cursor.fetchall()]
 
 
+async def select_one(conn: Connection, buyer_id: str, deposit_id: str) -> Deposit | None:
+    """A buyer's own deposit; None for another's as for none."""
+    cursor = await conn.execute(
+        f"{_DEPOSIT} WHERE id = %s AND buyer_id = %s", (deposit_id, buyer_id)
+    )
+    row = await cursor.fetchone()
+    return None if row is None else _deposit(row)
+
+
 async def lock_dispute(conn: Connection, dispute_id: str) -> Dispute | None:
     """A dispute, held still until the transaction ends."""
     cursor = await conn.execute(f"{_DISPUTE} WHERE id = %s FOR UPDATE", (dispute_id,))
