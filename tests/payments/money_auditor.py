@@ -251,6 +251,8 @@ class Auditor:
                 for (account, owner), cents in fact.moves.items()
                 if owner == worker and account != "receivable:worker"
             )
+        if fact.kind == "check_restore":
+            return fact.moves.get(("worker:available", worker), 0)
         return -fact.moves.get(("receivable:worker", worker), 0)
 
     def _payouts(self) -> None:

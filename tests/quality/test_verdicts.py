@@ -69,17 +69,53 @@ async def test_a_good_result_may_become_bad_and_a_bad_one_good(node: Node) -> No
     assert (turned["decided_by"], turned["reason"]) == ("operator", "the text is unclear")
     assert await record_of(node, disputed.first) == (1, 0, 1)
     assert await record_of(node, disputed.second) == (0, 1, 0)
-    # The copy's price went back to the platform; what the buyer was credited stays its.
-    assert (await disputed.second.ok("GET", "/api/worker/me"))["stats"]["credited"] == 1
+    # The copy's price went back to the platform; what the buyer was credited stays its, and the
+    # worker who had lost it is paid again.
+    first, second = [await w.ok("GET", "/api/worker/me") for w in (disputed.first, disputed.second)]
+    assert (second["stats"]["credited"], second["balance"]["lifetime_cents"]) == (1, 0)
+    assert (first["stats"]["credited"], first["balance"]["lifetime_cents"]) == (0, 9)
+    assert (first["balance"]["available_cents"], first["balance"]["frozen_cents"]) == (9, 0)
     assert await status_of(disputed.buyer, disputed.task_id) == "credited"
     assert await balance(disputed.buyer) == 10_000
     again = await overrule(node, check, first="good", second="bad", note="the text is unclear")
     assert again == turned
     entries = (await node.operator().ok("GET", "/api/admin/audit"))["entries"]
     assert [e["action"] for e in entries].count("quality.verdict") == 1
+    again = await overrule(node, check, first="bad")
+    assert again["verdict"]["first"] == "bad"
+    assert (await overrule(node, check, first="good"))["verdict"]["first"] == "good"
+    first = await disputed.first.ok("GET", "/api/worker/me")
+    assert first["balance"]["available_cents"] == 9, "paid again once"
     nothing = await overrule(node, check, second="inconclusive")
     assert nothing["verdict"] == {"first": "good", "second": "inconclusive"}
     assert await record_of(node, disputed.second) == (0, 0, 0)
+    await node.prove()
+
+
+async def test_what_a_worker_owes_is_repaid_first(node: Node) -> None:
+    disputed = await dispute(node, WRONG, RIGHT)
+    # All that it earned was paid out before it was found bad.
+    await rows(node, "UPDATE earnings SET release_at = now()")
+    await node.operator().ok("POST", "/api/cron/unfreeze-earnings")
+    await node.configure("commissions", require_verified_email=False, min_withdrawal_cents=1)
+    await disputed.first.ok(
+        "POST", "/api/worker/bind-payout", {"method": "paypal", "email": "w@example.com"}
+    )
+    await disputed.first.ok("POST", "/api/worker/withdraw", {"amount_cents": 5}, 201)
+    await do_next(disputed.third, RIGHT)
+    await settle(node)
+    await node.prove()
+
+    await overrule(node, await the_check(node), first="good")
+
+    balance = (await disputed.first.ok("GET", "/api/worker/me"))["balance"]
+    assert (balance["available_cents"], balance["lifetime_cents"]) == (4, 9)
+    owed = await rows(
+        node,
+        "SELECT balance_cents FROM balances WHERE owner = %s AND account = 'receivable:worker'",
+        disputed.first.id,
+    )
+    assert owed == [(0,)]
     await node.prove()
 
 

@@ -5,7 +5,13 @@ fact, `post` writes any number of them and moves the balances that they touch, `
 the whole. What makes it safe is in the database (revision 0001), not here.
 """
 
-from openclaw_jobs.ledger.check_rules import check_charge, check_clawback, check_refund
+from openclaw_jobs.ledger.check_rules import (
+    check_charge,
+    check_clawback,
+    check_refund,
+    check_restore,
+    restore_key,
+)
 from openclaw_jobs.ledger.models import (
     ASSETS,
     BUYER_ACCOUNTS,
@@ -61,6 +67,7 @@ from openclaw_jobs.ledger.rules import (
 )
 from openclaw_jobs.ledger.service import (
     balances,
+    is_posted,
     lock_balances,
     open_accounts,
     post,
@@ -97,6 +104,7 @@ __all__ = [
     "check_charge",
     "check_clawback",
     "check_refund",
+    "check_restore",
     "commission_cents",
     "credit",
     "deposit",
@@ -104,6 +112,7 @@ __all__ = [
     "dispute_lost",
     "dispute_opened",
     "dispute_won",
+    "is_posted",
     "lock_balances",
     "open_accounts",
     "operator_grant",
@@ -116,6 +125,7 @@ __all__ = [
     "rail_top_up",
     "refund",
     "refusal",
+    "restore_key",
     "settle",
     "signup_bonus",
     "spendable_cents",

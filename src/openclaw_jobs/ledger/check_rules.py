@@ -11,6 +11,7 @@ from openclaw_jobs.ledger.models import Account, Line, Transfer
 from openclaw_jobs.ledger.rules import not_negative, transfer
 
 _QUALITY: Final = Account.EXPENSE_QUALITY
+_GOODWILL: Final = Account.EXPENSE_GOODWILL
 _ESCROW: Final = Account.ESCROW_TASK
 
 
@@ -55,3 +56,32 @@ def check_clawback(
         *(Line(account, worker, cents) for account, cents in taken.items()),
         Line(_QUALITY, None, -commission - sum(taken.values())),
     )
+
+
+def check_restore(task: str, worker: str, net_cents: int, repaid_cents: int) -> Transfer | None:
+    """A result was not bad after all: the platform pays what its worker had lost, once a task.
+
+    Args:
+        task: The task.
+        worker: Who had been paid for it.
+        net_cents: What was taken from the worker.
+        repaid_cents: How much of it repays what the worker owes.
+
+    Raises:
+        ValueError: More is repaid than is given.
+    """
+    not_negative(net_cents=net_cents, repaid_cents=repaid_cents)
+    if repaid_cents > net_cents:
+        raise ValueError(f"repaid_cents is {repaid_cents}, must be 0 to {net_cents}")
+    return transfer(
+        restore_key(task),
+        "check_restore",
+        Line(_GOODWILL, None, net_cents),
+        Line(Account.RECEIVABLE_WORKER, worker, -repaid_cents),
+        Line(Account.WORKER_AVAILABLE, worker, repaid_cents - net_cents),
+    )
+
+
+def restore_key(task: str) -> str:
+    """What `check_restore` of this task is called in the ledger."""
+    return f"restore:{task}"

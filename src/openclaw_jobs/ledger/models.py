@@ -150,6 +150,7 @@ TransferKind = Literal[
     "check_charge",
     "check_refund",
     "check_clawback",
+    "check_restore",
 ]
 """Every business fact that moves money; the database holds `transfers.kind` to the same."""
 

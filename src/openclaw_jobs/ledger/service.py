@@ -76,6 +76,11 @@ async def lock_balances(conn: Connection, owners: Sequence[str]) -> dict[str, di
     return found
 
 
+async def is_posted(conn: Connection, key: str) -> bool:
+    """Whether a fact is in the ledger, by its own name."""
+    return await store.select_is_posted(conn, key)
+
+
 async def verify(conn: Connection) -> Proof:
     """Prove the ledger from its postings, in one snapshot.
 

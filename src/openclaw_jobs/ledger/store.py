@@ -61,6 +61,13 @@ async def lock_balances(conn: Connection, owners: Sequence[str]) -> list[tuple[s
     return [(row[0], row[1], row[2]) for row in await cursor.fetchall()]
 
 
+async def select_is_posted(conn: Connection, key: str) -> bool:
+    """Whether there is a transfer of this key."""
+    cursor = await conn.execute("SELECT EXISTS (SELECT FROM transfers WHERE key = %s)", (key,))
+    row = await cursor.fetchone()
+    return row is not None and bool(row[0])
+
+
 async def call_ledger_post(conn: Connection, transfers: Sequence[Transfer]) -> None:
     """Write transfers with their postings, and move the balances that they touch."""
     await conn.execute(_POST, _columns(transfers), prepare=True)

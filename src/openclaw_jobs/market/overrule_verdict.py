@@ -7,11 +7,13 @@ from openclaw_jobs.kit.errors import invalid, not_found
 from openclaw_jobs.kit.ids import is_id
 from openclaw_jobs.market.apply_verdict import lock_check, settle_review, take_money_back
 from openclaw_jobs.market.context import Market
+from openclaw_jobs.market.take_back import give_again
 from openclaw_jobs.market.unit import Replay, Unit, run
 from openclaw_jobs.quality import rules, store_checks, store_reading
 from openclaw_jobs.quality import store_records as records
 from openclaw_jobs.quality.checks import Check, CheckRow, Outcome
 from openclaw_jobs.quality.record import Verdict
+from openclaw_jobs.tasks import store_credits
 
 
 async def overrule_verdict(
@@ -26,8 +28,8 @@ async def overrule_verdict(
     """Judge the results of a check; what is said again changes nothing.
 
     A result that becomes bad has its price taken back, as if the check had found it so. One that
-    was bad and becomes good, or inconclusive, counts so in its worker's record from now on; money
-    that went back to a buyer or to the platform stays there.
+    was bad and becomes good, or inconclusive, counts so in its worker's record from now on, and
+    the platform pays the worker what was taken from it. What a buyer got back stays the buyer's.
 
     Args:
         market: Where.
@@ -79,6 +81,8 @@ async def _overrule(
     await store_checks.decide(unit.conn, check.check_id, first, second, reason, actor)
     bad = [task_id for task_id, (_, verdict) in judged.items() if verdict is Verdict.BAD]
     await take_money_back(unit, bad)
+    for task_id in sorted(judged.keys() - set(bad)):
+        await _give_again(unit, task_id)
     for task_id, (worker_id, verdict) in sorted(judged.items(), key=lambda item: item[1][0]):
         await _turn(
             unit,
@@ -90,6 +94,15 @@ async def _overrule(
         await settle_review(unit, check.original_task_id or "", first, actor)
     detail = {"first": first, "second": second, "note": note}
     await audit.record(unit.conn, actor, "quality.verdict", check.check_id, detail)
+
+
+async def _give_again(unit: Unit, task_id: str) -> None:
+    """Pay the worker of a result that a check had found bad, and that is not."""
+    outcome = await records.select_outcome(unit.conn, task_id)
+    if outcome is not None and outcome.bad:
+        task = await store_credits.lock_task(unit.conn, task_id, None)
+        if task is not None:
+            await give_again(unit, task)
 
 
 async def _turn(unit: Unit, outcome: Outcome, *, judged: bool, actor: str) -> None:

@@ -68,6 +68,30 @@ async def claw_back(unit: Unit, task: CreditableTask) -> None:
     await _note(unit, task, taken)
 
 
+async def give_again(unit: Unit, task: CreditableTask) -> bool:
+    """Pay a worker what was taken from it for a result that is not bad after all, once a task.
+
+    The task stays credited: its buyer keeps what it got. The platform bears it.
+    """
+    worker_id = task.worker_id or ""
+    if task.status != "credited":
+        return False
+    held = (await ledger.lock_balances(unit.conn, [worker_id]))[worker_id]
+    lot = await store_lots.lock_lot(unit.conn, task.task_id)
+    if lot is None:
+        raise LookupError(_MISSING.format(task.task_id))
+    if await ledger.is_posted(unit.conn, ledger.restore_key(task.task_id)):
+        return False
+    repaid = min(held[Account.RECEIVABLE_WORKER], lot.net_cents)
+    available = lot.net_cents - repaid
+    others = await store_lots.lock_clawed_lots(unit.conn, worker_id, lot.net_cents)
+    await store_lots.update_lots(unit.conn, rules.restore(lot, others, available))
+    given = ledger.check_restore(task.task_id, worker_id, lot.net_cents, repaid)
+    await ledger.post(unit.conn, [given] if given else [])
+    await workers.take_credit_back(unit.conn, worker_id, lot.net_cents)
+    return True
+
+
 async def _take(unit: Unit, task: CreditableTask) -> _Taken:
     """Take a locked task's net out of its worker's lots.
 

@@ -56,6 +56,24 @@ def claw_back(lot: Lot, others: Sequence[Lot]) -> ClawBack:
     return ClawBack(0, lot.net_cents - missing, missing, changes)
 
 
+def restore(lot: Lot, others: Sequence[Lot], cents: int) -> list[LotChange]:
+    """Make so much available again of what was clawed back: of the lot itself, then of others.
+
+    Raises:
+        ValueError: So much was not clawed back of them.
+    """
+    changes: list[LotChange] = []
+    missing = cents
+    for one in (lot, *(other for other in others if other.task_id != lot.task_id)):
+        back = min(missing, one.clawed_cents)
+        if back:
+            changes.append(LotChange(task_id=one.task_id, available_cents=back, clawed_cents=-back))
+            missing -= back
+    if missing:
+        raise ValueError(f"the lots lack {missing} of {cents} cents")
+    return changes
+
+
 def consume(lots: Sequence[Lot], cents: int) -> list[LotChange]:
     """Withdraw `cents` from available lots in the given order.
 

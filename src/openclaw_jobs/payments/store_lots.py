@@ -78,6 +78,23 @@ async def lock_open_lots(conn: Connection, worker_id: str, needed_cents: int) ->
     return [Lot(*row) for row in await cursor.fetchall()]
 
 
+async def lock_clawed_lots(conn: Connection, worker_id: str, needed_cents: int) -> list[Lot]:
+    """A worker's lots that something was clawed back of, as many as `needed_cents` takes."""
+    cursor = await conn.execute(
+        f"""
+        SELECT {_LOT} FROM earnings WHERE task_id IN (
+            SELECT task_id FROM (
+                SELECT task_id, sum(clawed_cents) OVER (ORDER BY release_at, task_id)
+                    - clawed_cents AS before
+                FROM earnings WHERE worker_id = %s AND clawed_cents > 0) AS running
+            WHERE before < %s)
+        ORDER BY release_at, task_id FOR UPDATE
+        """,  # noqa: S608 - own columns
+        (worker_id, needed_cents),
+    )
+    return [Lot(*row) for row in await cursor.fetchall()]
+
+
 async def update_lots(conn: Connection, changes: Sequence[LotChange]) -> None:
     """Move parts of lots that are locked; every lot still adds up, or the database refuses."""
     if not changes:

@@ -114,6 +114,11 @@ async def add_credit(conn: Connection, worker_id: str, clawed_cents: int) -> Non
     await store.add_credit(conn, worker_id, clawed_cents)
 
 
+async def take_credit_back(conn: Connection, worker_id: str, restored_cents: int) -> None:
+    """Uncount such a task: its result was not bad after all."""
+    await store.take_credit_back(conn, worker_id, restored_cents)
+
+
 async def clear_strikes(conn: Connection, worker_ids: Iterable[str]) -> None:
     """End the row of expiries of workers that completed a task."""
     ids = sorted(set(worker_ids))

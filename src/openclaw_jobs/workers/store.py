@@ -198,6 +198,15 @@ async def add_credit(conn: Connection, worker_id: str, clawed_cents: int) -> Non
     )
 
 
+async def take_credit_back(conn: Connection, worker_id: str, restored_cents: int) -> None:
+    """The opposite of `add_credit`."""
+    await conn.execute(
+        "UPDATE worker_stats SET credited = credited - 1, lifetime_cents = lifetime_cents + %s"
+        " WHERE worker_id = %s AND credited > 0",
+        (restored_cents, worker_id),
+    )
+
+
 async def clear_strikes(conn: Connection, worker_ids: Sequence[str]) -> None:
     """A task done ends a row of expiries; touches only workers that have strikes."""
     await conn.execute(

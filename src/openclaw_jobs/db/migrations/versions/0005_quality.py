@@ -263,6 +263,6 @@ def _ledger() -> None:
             'dispute_opened', 'dispute_won', 'dispute_lost', 'stripe_payout', 'rail_top_up',
             'withdrawal', 'payout_paid', 'payout_fee', 'payout_failed', 'payout_rejected',
             'payout_returned',
-            'check_charge', 'check_refund', 'check_clawback')) NOT VALID;
+            'check_charge', 'check_refund', 'check_clawback', 'check_restore')) NOT VALID;
         ALTER TABLE transfers VALIDATE CONSTRAINT transfers_kind_known;
     """)
