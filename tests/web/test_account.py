@@ -1,0 +1,170 @@
+"""The account page: what is one's own to see, to change, to take away and to end."""
+
+import asyncio
+import json
+import os
+import re
+import sys
+
+from openclaw_jobs.market.account import erase_deleted
+from tests.market.steps import claim, complete, post
+from tests.running import Node, Party
+from tests.web.people import Browser, ask, browsing
+
+
+async def buyer_of(node: Node, browser: Browser) -> Party:
+    """The signed-in buyer as a program with a key of its own."""
+    page = await browser.post("/account/keys", {"name": "test"})
+    found = re.search(r"ocb_[A-Za-z0-9_-]+", page.text)
+    assert found is not None
+    [(buyer_id,)] = await ask(
+        node, "SELECT buyer_id FROM api_keys ORDER BY created_at DESC LIMIT 1"
+    )
+    return node.party(buyer_id, found[0])
+
+
+async def test_a_key_is_shown_once_works_and_is_revoked(node: Node) -> None:
+    async with browsing(node, "ann@example.com", "eve@example.com") as (ann, eve):
+        made = await ann.post("/account/keys", {"name": '<b>"laptop"</b>'})
+        assert made.status_code == 200
+        assert made.headers["cache-control"] == "private, no-store"
+        assert "<b>" not in made.text
+        key = re.findall(r"ocb_[A-Za-z0-9_-]+", made.text)[0]
+        again = await ann.get("/account")
+        assert key not in again.text
+        assert "&lt;b&gt;" in again.text
+        program = node.party("ann", key)
+        assert (await program.get("/api/balance")).status_code == 200
+        key_id = re.findall(r"/account/keys/(key_\w+)/revoke", again.text)[0]
+        assert (await eve.post(f"/account/keys/{key_id}/revoke")).status_code == 404
+        assert (await ann.post(f"/account/keys/{key_id}/revoke")).status_code == 303
+        assert (await program.get("/api/balance")).status_code == 401
+        assert key_id not in (await ann.get("/account")).text
+
+
+async def test_a_name_and_the_sharing_of_texts_are_ones_own(node: Node) -> None:
+    async with browsing(node, "ann@example.com") as (ann,):
+        for sent, kept in (("  Ann\u202e\x07 Lee ", "Ann Lee"), ("", None), ("x" * 101, None)):
+            await ann.post("/account/name", {"name": sent})
+            assert await ask(node, "SELECT name FROM users") == [(kept,)]
+        refused = await ann.post("/account/name", {"name": "x", "is_operator": "true"})
+        assert refused.status_code == 422
+        for fields, kept_texts in (({"shares_texts": "on"}, True), ({}, False)):
+            await ann.post("/account/texts", fields)
+            assert await ask(node, "SELECT shares_texts FROM buyers") == [(kept_texts,)]
+        acts = await ask(node, "SELECT action FROM audit_log WHERE action LIKE 'account.%%'")
+        assert len(acts) == 2
+
+
+async def test_the_export_holds_all_of_ones_own_and_nothing_of_others(node: Node) -> None:
+    async with browsing(node, "ann@example.com", "eve@example.com") as (ann, eve):
+        mine, theirs = await buyer_of(node, ann), await buyer_of(node, eve)
+        worker = await node.worker()
+        ids = [(await post(mine, f"secret of ann {n} \N{GRINNING FACE}"))["id"] for n in range(3)]
+        await post(theirs, prompt="secret of eve")
+        for _ in range(4):
+            await complete(worker, await claim(worker), "a result")
+        answer = await ann.get("/account/export.json")
+        assert answer.status_code == 200
+        assert "attachment" in answer.headers["content-disposition"]
+        whole = json.loads(answer.content)
+        assert [task["id"] for task in whole["tasks"]] == ids
+        assert all(task["result"] == "a result" for task in whole["tasks"])
+        assert whole["user"]["email"] == "ann@example.com"
+        left = (await mine.ok("GET", "/api/balance"))["promo_cents"]
+        assert whole["balance"]["promo_cents"] == left < 100
+        text = answer.text
+        assert "secret of ann 2" in text
+        assert "secret of eve" not in text
+        assert "eve@" not in text
+        assert ann.session() not in text
+        assert mine.token not in text
+        signed_out = Browser(node.address)
+        assert (await signed_out.get("/account/export.json")).status_code == 303
+        await signed_out.http.aclose()
+
+
+async def test_a_deleted_account_leaves_only_its_books(node: Node) -> None:
+    email = "ann@example.com"
+    async with browsing(node, email, email, None) as (ann, other, again):
+        buyer, worker = await buyer_of(node, ann), await node.worker()
+        await post(buyer, prompt="my secret text")
+        await complete(worker, await claim(worker), "my secret result")
+        await ann.post("/account/name", {"name": "Ann Lee"})
+
+        wrong = await ann.post("/account/delete", {"confirm": "bob@example.com"})
+        assert wrong.status_code == 422
+        assert "to confirm" in wrong.text
+        await post(buyer, prompt="one more secret")
+        waiting = await ann.post("/account/delete", {"confirm": email})
+        assert waiting.status_code == 409
+        assert "1 task is still under way" in waiting.text
+        await complete(worker, await claim(worker), "the last secret result")
+
+        done = await ann.post("/account/delete", {"confirm": f" {email.upper()} "})
+        assert (done.status_code, done.headers["location"]) == (303, "/")
+        for browser in (ann, other):
+            assert (await browser.get("/account")).status_code == 303
+        assert (await buyer.get("/api/balance")).status_code == 401
+
+        tables = await ask(
+            node, "SELECT table_name FROM information_schema.tables"
+            " WHERE table_schema = 'public' AND table_type = 'BASE TABLE'")  # fmt: skip
+        for (table,) in tables:
+            rows = str(await ask(node, f"SELECT t::text FROM {table} t"))  # noqa: S608 - its names
+            for secret in ("secret", email, "Ann Lee"):
+                assert secret not in rows, (table, secret)
+        [(deleted, erased)] = await ask(node, "SELECT deleted_at, erased_at FROM users")
+        assert deleted is not None
+        assert erased is not None
+        assert await erase_deleted(node.market) == 0
+        await node.prove()
+
+        await again.sign_in(email)
+        balance = (await again.get("/api/balance")).json()
+        assert balance["balance_cents"] == 0, "no second bonus"
+        page = await again.get("/account")
+        assert "Ann Lee" not in page.text
+
+
+async def test_a_disputed_account_stays(node: Node) -> None:
+    async with browsing(node, "ann@example.com") as (ann,):
+        await ask(node, "UPDATE buyers SET suspended_at = now(), suspended_reason = 'dispute'")
+        assert (await ann.get("/account")).status_code == 200, "it may be seen"
+        refused = await ann.post("/account/delete", {"confirm": "ann@example.com"})
+        assert refused.status_code == 403
+        assert await ask(node, "SELECT deleted_at FROM users") == [(None,)]
+
+
+async def run(dsn: str, *words: str) -> tuple[int, str]:
+    program = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "openclaw_jobs.cli", "operator", *words),
+        env=os.environ | {"DATABASE_URL": dsn},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    told, _ = await program.communicate()
+    assert program.returncode is not None
+    return program.returncode, told.decode()
+
+
+async def test_operators_are_named_on_the_command_line(node: Node, dsn: str) -> None:
+    async with browsing(node, "ann@example.com", None) as (ann, boss):
+        assert await run(dsn, "add", "Ann@example.com") == (0, "ann@example.com is an operator.\n")
+        assert (await ann.get("/api/admin/stats")).status_code == 200, "with the next request"
+        code, told = await run(dsn, "add", "boss@example.com", "--json")
+        assert (code, json.loads(told)["is_operator"]) == (0, True)
+        await boss.sign_in("boss@example.com")
+        assert (await boss.get("/api/admin/stats")).status_code == 200
+        assert (await boss.get("/api/balance")).json()["balance_cents"] == 100
+        assert (await run(dsn, "list"))[1].split() == ["ann@example.com", "boss@example.com"]
+        assert (await run(dsn, "remove", "ann@example.com"))[0] == 0
+        assert (await ann.get("/api/admin/stats")).status_code == 403
+        assert (await run(dsn, "remove", "nobody@example.com"))[0] != 0
+        assert (await run(dsn, "add", "no address"))[0] != 0
+        acts = await ask(
+            node, "SELECT actor, action FROM audit_log WHERE action LIKE 'operator.%%' ORDER BY id"
+        )
+        assert acts == [
+            ("cli", "operator.add"), ("cli", "operator.add"), ("cli", "operator.remove"),
+        ]  # fmt: skip
