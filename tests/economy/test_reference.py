@@ -48,8 +48,9 @@ def numbers(field_type: inspect.Type) -> str:
         case inspect.IntType(ge=ge, le=le):
             return f"{ge}–{le}"  # noqa: RUF001 - a range is written with a dash
         case inspect.UnionType(types=types):
-            suffix = " or null" if any(isinstance(t, inspect.NoneType) for t in types) else ""
-            return "number " + numbers(types[0]) + suffix
+            kinds = [t for t in types if not isinstance(t, inspect.NoneType)]
+            prefix = "number " if len(kinds) > 1 else ""
+            return prefix + numbers(kinds[0]) + (" or null" if len(kinds) < len(types) else "")
         case inspect.DictType(value_type=value_type):
             return numbers(value_type) + " each"
     raise AssertionError(f"the page has no words for {field_type}")

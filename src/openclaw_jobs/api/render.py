@@ -65,6 +65,7 @@ def task(view: TaskView, place: QueuePlace | None = None) -> schemas.Task:
         queue=None
         if place is None
         else schemas.Queue(place.position, place.workers_online, place.estimated_wait_s),
+        erased=view.erased or UNSET,
     )
 
 

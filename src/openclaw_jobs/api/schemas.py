@@ -151,7 +151,7 @@ class Queue(msgspec.Struct, frozen=True):
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """A task as its buyer sees it: `prompt` or `messages`, as it was posted."""
+    """A task as its buyer sees it: `prompt` or `messages` as posted, neither if `erased`."""
 
     id: str
     status: str
@@ -169,6 +169,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     rating: Literal["up", "down"] | None
     confidence: float | None
     queue: Queue | None
+    erased: bool | UnsetType = UNSET
 
 
 class TaskList(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ from openclaw_jobs.market.clean_up import clean_up
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.decide_payout import Providers
 from openclaw_jobs.market.draw_checks import LOOK_EVERY_S
+from openclaw_jobs.market.erase_old_texts import erase_old_texts
 from openclaw_jobs.market.inject_gold import spend_on_checks
 from openclaw_jobs.market.judge_checks import judge_checks
 from openclaw_jobs.market.note_networks import Networks
@@ -43,6 +44,7 @@ def market_jobs(market: Market, *, replays_for: timedelta, events_for: timedelta
         Periodic("recover", 1.0, partial(recover, market)),
         Periodic("release-earnings", 10.0, partial(release_earnings, market)),
         Periodic("accounts", 60.0, partial(tend_accounts, market)),
+        Periodic("retention", 300.0, partial(erase_old_texts, market)),
         Periodic("prove-ledger", 60.0, partial(prove_regularly, market)),
         Periodic(
             "clean-up",

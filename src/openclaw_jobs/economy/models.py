@@ -206,6 +206,12 @@ class RateLimits(Section, frozen=True, kw_only=True):
     admin: RateLimit
 
 
+class Retention(Section, frozen=True, kw_only=True):
+    """How long what people wrote is kept; the books are kept for ever."""
+
+    task_text_days: Annotated[int, Meta(ge=1, le=36_500)] | None
+
+
 class PayloadLimits(Section, frozen=True, kw_only=True):
     """The largest body of each kind of call, in bytes."""
 
@@ -227,6 +233,7 @@ ConfigKey: TypeAlias = Literal[
     "quality",
     "rate_limits",
     "payload_limits",
+    "retention",
 ]
 
 SECTIONS: Final[Mapping[str, type[Section]]] = {
@@ -239,6 +246,7 @@ SECTIONS: Final[Mapping[str, type[Section]]] = {
     "quality": Quality,
     "rate_limits": RateLimits,
     "payload_limits": PayloadLimits,
+    "retention": Retention,
 }
 """Every configuration key with the type of its value, in the order they are shown."""
 
@@ -255,6 +263,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     quality: Quality
     rate_limits: RateLimits
     payload_limits: PayloadLimits
+    retention: Retention
     versions: dict[str, int]
 
 

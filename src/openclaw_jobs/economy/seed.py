@@ -18,6 +18,7 @@ from openclaw_jobs.economy.models import (
     Quality,
     RateLimit,
     RateLimits,
+    Retention,
     Signup,
     TierRates,
     Tiers,
@@ -123,6 +124,8 @@ PAYLOAD_LIMITS: Final = PayloadLimits(
     webhook=524_288,
 )
 
+RETENTION: Final = Retention(task_text_days=365)
+
 DEFAULT_CONFIG: Final = Config(
     pricing=PRICING,
     packs=PACKS,
@@ -133,6 +136,7 @@ DEFAULT_CONFIG: Final = Config(
     quality=QUALITY,
     rate_limits=RATE_LIMITS,
     payload_limits=PAYLOAD_LIMITS,
+    retention=RETENTION,
     versions={},
 )
 """Every section as seeded. Its `versions` are empty, as none of it was read from a database."""

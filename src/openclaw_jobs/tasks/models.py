@@ -61,6 +61,7 @@ class NewTask(msgspec.Struct, frozen=True):
 class TaskView(msgspec.Struct, frozen=True):
     """A task as its buyer sees it; `messages` is JSON text.
 
+    One that is `erased` has neither `prompt` nor `messages`, and no result: their time was over.
     `confidence` is how sure the platform is that the result is good, as a share from 0 to 1; None
     where there is no result.
     """
@@ -81,6 +82,7 @@ class TaskView(msgspec.Struct, frozen=True):
     rating: Literal["up", "down"] | None
     queue_rank: int
     credited_cents: int
+    erased: bool = False
     confidence: float | None = None
 
 

@@ -11,7 +11,7 @@ _VIEW = """
     SELECT t.id, t.status, t.category, t.price_cents, i.prompt, i.messages, i.metadata,
         t.conversation_id, r.result, l.progress, t.created_at, t.claimed_at, t.completed_at,
         CASE t.rating WHEN 1 THEN 'up' WHEN -1 THEN 'down' END, t.queue_rank,
-        t.credited_cents
+        t.credited_cents, i.erased_at IS NOT NULL
     FROM tasks t
     JOIN task_inputs i ON i.task_id = t.id
     LEFT JOIN task_results r ON r.task_id = t.id

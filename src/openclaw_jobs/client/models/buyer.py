@@ -45,7 +45,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
     `result` is there from `completed` on, `progress` is the last line the worker sent while it
     works, `credited_cents` what the buyer got back for a bad result, `confidence` how sure the
-    platform is that the result is good, from 0 to 1.
+    platform is that the result is good, from 0 to 1. With `erased` the texts are gone: they are
+    kept for a time only.
     """
 
     id: str
@@ -62,6 +63,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     credited_cents: int | None = None
     rating: str | None = None
     confidence: float | None = None
+    erased: bool = False
     queue: QueuePlace | None = None
 
     @property

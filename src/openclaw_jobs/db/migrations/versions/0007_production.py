@@ -17,6 +17,10 @@ def upgrade() -> None:
             ADD COLUMN erased_at timestamptz,
             ADD CONSTRAINT one_form CHECK (
                 num_nonnulls(prompt, messages) = CASE WHEN erased_at IS NULL THEN 1 ELSE 0 END);
+
+        -- What retention has still to look at; a conversation that was erased has no title.
+        CREATE INDEX task_inputs_unerased ON task_inputs (task_id) WHERE erased_at IS NULL;
+        CREATE INDEX conversations_age ON conversations (updated_at) WHERE title <> '';
     """)
     op.execute("""
         -- The oldest code, by its newest revision, that may still run here (db/revision.py).
