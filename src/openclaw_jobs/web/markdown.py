@@ -26,7 +26,7 @@ __all__ = ["render_markdown"]
 
 MAX_CHARS: Final = 300_000
 """Above, a text is shown as it is; a result is bounded by `payload_limits.work_submit` anyway."""
-MAX_MARKERS: Final = 12_000
+MAX_MARKERS: Final = 8_000
 """Above this many characters that mean something in Markdown, too."""
 _MAX_NESTING: Final = 20
 _MAX_COLOURED_CHARS: Final = 30_000
@@ -201,6 +201,8 @@ def render_markdown(text: str | None) -> Markup:
     """`text` as HTML of paragraphs, lists, tables, code and links, harmless whatever it holds."""
     if not text:
         return Markup("")
+    # A lone surrogate is no text that could be sent.
+    text = text.encode(errors="replace").decode()
     if len(text) > MAX_CHARS or len(_MARKERS.findall(text)) > MAX_MARKERS:
         return _plain(text)
     try:
