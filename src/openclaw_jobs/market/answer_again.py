@@ -11,6 +11,7 @@ from openclaw_jobs.db import Connection
 from openclaw_jobs.kit.errors import not_found
 from openclaw_jobs.kit.ids import is_id
 from openclaw_jobs.market.context import Market
+from openclaw_jobs.market.grant_checks import grant_if_due
 from openclaw_jobs.market.post_task import TaskOrder, post_within, price_order
 from openclaw_jobs.market.send_message import MessageQuote
 from openclaw_jobs.market.unit import Unit, run
@@ -100,6 +101,7 @@ async def answer_again(market: Market, wish: Repetition) -> Sending:
         )
         return sending
 
+    await grant_if_due(market)
     return await run(market, effect, None)
 
 

@@ -8,6 +8,7 @@ from openclaw_jobs.chat import rules, service, store, store_turns
 from openclaw_jobs.chat.models import Conversation, Sending
 from openclaw_jobs.kit.ids import new_id
 from openclaw_jobs.market.context import Market
+from openclaw_jobs.market.grant_checks import grant_if_due
 from openclaw_jobs.market.post_task import TaskOrder, post_within, price_order
 from openclaw_jobs.market.unit import Unit, run
 from openclaw_jobs.tasks import Message
@@ -102,6 +103,7 @@ async def send_message(market: Market, message: NewMessage) -> Sending:
             return before
         return await _send(market, unit, message, text, send_key)
 
+    await grant_if_due(market)
     return await run(market, effect, None)
 
 
