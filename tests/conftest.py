@@ -5,6 +5,7 @@ By default each pytest process makes an embedded cluster of its own and throws i
 """
 
 import gc
+import logging
 import os
 import secrets
 import shutil
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 from hypothesis import settings
 from psycopg import conninfo, sql
 
@@ -107,6 +109,18 @@ def postgres() -> Iterator[Postgres]:
             yield server
         finally:
             admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(template))
+
+
+@pytest.fixture(autouse=True)
+def logs_go_where_they_went() -> Iterator[None]:
+    """A command that a test runs in this process sends all logs to a stream that is closed soon."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
+        root.handlers[:] = handlers
+        root.setLevel(level)
 
 
 @pytest.fixture
