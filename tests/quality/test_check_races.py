@@ -2,8 +2,12 @@
 
 import asyncio
 
+import pytest
+
 from openclaw_jobs.market.judge_checks import judge_checks
 from openclaw_jobs.market.queue_checks import queue_checks
+from openclaw_jobs.quality.checks import Finding, Texts
+from openclaw_jobs.quality.judging import Compare, judge
 from tests.market.steps import claim, completion, lapse_leases, post, recover
 from tests.quality.check_steps import (
     RIGHT,
@@ -93,6 +97,10 @@ async def test_an_arbiter_that_is_lost_blames_nobody(node: Node) -> None:
     await claim(disputed.third)
     await lapse_leases(node)
     await recover(node)
+    # Three were shown the text: the arbiter is for nobody any more, and ends at a random time.
+    assert (await (await node.worker()).get("/api/work/next")).status_code == 204
+    await rows(node, "UPDATE tasks SET expires_at = expires_at - interval '300 seconds'")
+    await recover(node)
 
     assert await checks(node) == [("spot", "void", None, None)]
     assert await rows(node, "SELECT spent_cents, reserved_cents FROM checks") == [(12, 0)]
@@ -146,4 +154,33 @@ async def test_switched_off_there_are_none(node: Node) -> None:
         ("void", "checks were switched off")
     ]
     assert await rows(node, "SELECT count(*) FROM tasks WHERE buyer_id IS NULL") == [(0,)]
+    await node.prove()
+
+
+async def test_one_that_cannot_be_judged_stands_in_nobodys_way(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await quality(node, spot_check_rate=1)
+    buyer, first, second = await node.buyer(), await node.worker(), await node.worker()
+    for _ in range(2):
+        await post(buyer)
+        await do_next(first, RIGHT)
+    await quality(node)
+    await queue_checks(node.market)
+    for _ in range(2):
+        await do_next(second, RIGHT)
+    first_id = (await rows(node, "SELECT min(id) FROM checks"))[0][0]
+
+    def failing(texts: Texts, compare: Compare) -> Finding | None:
+        if texts.check_id == first_id:
+            raise ValueError("a fault of the engine")
+        return judge(texts, compare)
+
+    monkeypatch.setattr("openclaw_jobs.market.judge_checks.judge", failing)
+    await judge_checks(node.market)
+
+    assert await rows(node, "SELECT stage, reason FROM checks ORDER BY id") == [
+        ("void", "it could not be judged"),
+        ("decided", "they agree"),
+    ]
     await node.prove()

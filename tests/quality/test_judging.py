@@ -29,7 +29,6 @@ def texts(
         kind=kind,
         stage=stage,
         category="general",
-        asked="What?",
         first=first,
         second=second,
         third=third,

@@ -5,6 +5,7 @@ from typing import Final
 
 import structlog
 
+from openclaw_jobs.db import is_unavailable
 from openclaw_jobs.economy.rules import by_category
 from openclaw_jobs.kit.failpoints import failpoint
 from openclaw_jobs.market.apply_verdict import apply_finding
@@ -34,10 +35,23 @@ async def judge_checks(market: Market) -> int:
         fresh = [texts for texts in ready if (texts.check_id, texts.stage) not in seen]
         for texts in fresh:
             seen.add((texts.check_id, texts.stage))
-            moved += await _judge(market, texts)
+            moved += await _judge_or_give_up(market, texts)
         if not fresh:
             break
     return moved
+
+
+async def _judge_or_give_up(market: Market, texts: Texts) -> bool:
+    """Judge one check; one that cannot be is void, or it would stand before all others for ever."""
+    try:
+        return await _judge(market, texts)
+    except Exception as error:
+        if is_unavailable(error):
+            raise
+        _log.exception("check_failed", check=texts.check_id)
+        async with begin(market) as unit:
+            await store.set_void(unit.conn, texts.check_id, "it could not be judged")
+        return False
 
 
 async def _judge(market: Market, texts: Texts) -> bool:

@@ -86,16 +86,12 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 class Texts(msgspec.Struct, frozen=True, kw_only=True):
-    """What there is to compare: the results so far, and what they answer.
-
-    A text that was erased is None.
-    """
+    """What there is to compare: the results so far; one that was erased is None."""
 
     check_id: str
     kind: CheckKind
     stage: CheckStage
     category: str
-    asked: str | None
     first: str | None
     second: str | None
     third: str | None

@@ -210,12 +210,10 @@ async def select_ready(conn: Connection, limit: int) -> list[Texts]:
     """What can be compared now, oldest check first."""
     cursor = await conn.execute(
         """
-        SELECT c.id, c.kind, c.stage, c.category, coalesce(i.prompt, i.messages),
-            f.result, s.result, t.result, g.answers
+        SELECT c.id, c.kind, c.stage, c.category, f.result, s.result, t.result, g.answers
         FROM (
             SELECT * FROM checks WHERE stage IN ('comparing', 'deciding') ORDER BY id LIMIT %s
         ) c
-        LEFT JOIN task_inputs i ON i.task_id = c.copy_task_id
         LEFT JOIN task_results f ON f.task_id = c.original_task_id
         LEFT JOIN task_results s ON s.task_id = c.copy_task_id
         LEFT JOIN task_results t ON t.task_id = c.arbiter_task_id
