@@ -22,6 +22,7 @@ from openclaw_jobs.events import Wake
 from openclaw_jobs.events.bus import Subscription
 from openclaw_jobs.market import store_public, store_stats
 from openclaw_jobs.market.context import Market
+from openclaw_jobs.market.public_quality import QualityFigures, read_quality
 from openclaw_jobs.market.read_tasks import NODE_SILENT_SECONDS
 
 __all__ = ["DoneTask", "PublicActivity", "PublicFigures"]
@@ -34,6 +35,8 @@ FIGURES_S: Final = 10.0
 """How old the figures may be."""
 FRESH_FIGURES_S: Final = 3.0
 """How old they may be once another task was done."""
+QUALITY_S: Final = 600.0
+"""How old the figures of quality may be; so rarely that no single result shows in them."""
 
 _LISTENERS: Final = "activity"
 _FIRST_LOOK_S: Final = 7 * 86_400.0
@@ -95,7 +98,10 @@ class PublicActivity:
         self._figures_at = self._figures_until = 0.0
         self._work = (0, 0, 0)
         self._work_until = 0.0
+        self._quality: QualityFigures | None = None
+        self._quality_until = 0.0
         self._reading = asyncio.Lock()
+        self._reading_quality = asyncio.Lock()
         self._done: deque[DoneTask] = deque(maxlen=KEPT)
         self._seen: deque[str] = deque(maxlen=_SCANNED)
         self._looked_until = 0.0
@@ -111,6 +117,21 @@ class PublicActivity:
                 self._figures_at = self._market.monotonic()
                 self._figures_until = self._figures_at + FIGURES_S
             return self._figures
+
+    async def quality(self) -> QualityFigures:
+        """How results are checked; while one reads it anew, others are told what was known."""
+        known = self._quality
+        if known is not None and (
+            self._reading_quality.locked() or self._market.monotonic() < self._quality_until
+        ):
+            return known
+        async with self._reading_quality:
+            if self._quality is None or self._market.monotonic() >= self._quality_until:
+                started = self._market.monotonic()
+                self._quality = await read_quality(self._market)
+                now = self._market.monotonic()
+                self._quality_until = now + max(QUALITY_S, (now - started) * _REST_PER_WORK)
+            return self._quality
 
     async def done(self) -> list[DoneTask]:
         """The last tasks done, newest first, as of at most `POLL_S` ago."""

@@ -16,7 +16,7 @@ from openclaw_jobs.kit.sse import EventStream
 from openclaw_jobs.kit.timefmt import rfc3339
 from openclaw_jobs.kit.visit import visit_of
 from openclaw_jobs.market.public_activity import PublicActivity
-from openclaw_jobs.web.landing_words import done_line, figure_words, offer
+from openclaw_jobs.web.landing_words import done_line, figure_words, offer, quality_words
 from openclaw_jobs.web.pages import Page, PageRequest, render, site_of, viewer_of
 from openclaw_jobs.web.samples import sample
 
@@ -46,6 +46,7 @@ async def landing(request: PageRequest) -> Page:
         kept_known=figures.kept_share is not None,
         done=done,
         last_seq=done[0].seq if done else 0,
+        quality=quality_words(await site.activity.quality()) if config.quality.enabled else [],
         signup_bonus_cents=config.signup.bonus_cents,
         **msgspec.structs.asdict(offer(config)),
     )

@@ -9,9 +9,10 @@ from openclaw_jobs.economy import Config
 from openclaw_jobs.economy.models import DEFAULT_CATEGORY, Tier
 from openclaw_jobs.economy.rules import commission_bp, price_cents
 from openclaw_jobs.market.public_activity import DoneTask, PublicFigures
+from openclaw_jobs.market.public_quality import QualityFigures
 from openclaw_jobs.web.filters import money
 
-__all__ = ["DoneLine", "done_line", "figure_words", "offer"]
+__all__ = ["DoneLine", "done_line", "figure_words", "offer", "quality_words"]
 
 _SHORT_CHARS: Final = 600
 """About a paragraph."""
@@ -134,6 +135,20 @@ def figure_words(figures: PublicFigures) -> dict[str, str]:
         "median_wait": "—" if wait is None else span(wait),
         "kept_share": "—" if kept is None else percent(kept),
     }
+
+
+def quality_words(found: QualityFigures) -> list[tuple[str, str]]:
+    """What is known of quality, each as a figure and its meaning; whole percents only."""
+    told: list[tuple[str, str]] = []
+    if found.checked_share is not None:
+        told.append((f"{found.checked_share:.0%}", "of results were checked by doing them again"))
+    if found.agreement is not None:
+        told.append((f"{found.agreement:.0%}", "of comparisons found both results good"))
+    if found.workers_stopped and found.tasks_until_stopped is not None:
+        told.append(
+            (f"{found.tasks_until_stopped:,} tasks", "was the median until a bad agent was stopped")
+        )
+    return told
 
 
 def done_line(task: DoneTask) -> DoneLine:
