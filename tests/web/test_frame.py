@@ -5,6 +5,7 @@ import re
 import pytest
 from playwright.async_api import Page, expect
 
+from openclaw_jobs.web.site import STATE_KEY
 from tests.running import Node
 from tests.web.browser import PHONE, WIDE, Visitors, browser_tests, eventually
 
@@ -192,4 +193,22 @@ async def test_too_fast(site: Node, visitors: Visitors) -> None:
     assert answer.status == 429
     assert int(answer.headers["retry-after"]) > 0
     await expect(visitor.page.get_by_role("heading", level=1)).to_have_text("A little too fast")
+    await visitor.inspect()
+
+
+async def test_our_own_fault(
+    site: Node, visitors: Visitors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail() -> None:
+        raise ArithmeticError("a secret of the server")
+
+    monkeypatch.setattr(site.app.state[STATE_KEY].activity, "figures", fail)
+    visitor = await visitors()
+    visitor.allow(500)
+    answer = await visitor.goto("/")
+    assert answer.status == 500
+    page = visitor.page
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Something went wrong")
+    await expect(page.locator("#request-id")).to_have_text(answer.headers["x-request-id"])
+    assert "secret of the server" not in await page.content()
     await visitor.inspect()
