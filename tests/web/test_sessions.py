@@ -1,9 +1,13 @@
 """Whose a browser is: from the sign-in to the end of its session."""
 
+import asyncio
+
 import httpx
 
+from openclaw_jobs.identity.sessions import sessions_by_hash
 from openclaw_jobs.kit.tokens import hash_token
-from openclaw_jobs.market.people import sign_in
+from openclaw_jobs.market.account import tend_accounts
+from openclaw_jobs.market.people import hold_worker, sign_in
 from tests.running import Node, running_node
 from tests.web.people import TOKEN, Browser, ask, browsing
 
@@ -126,6 +130,53 @@ async def test_use_keeps_a_session_alive_but_not_for_ever(node: Node) -> None:
             node, "SELECT extract(epoch FROM expires_at - now()) / 3600 FROM sessions"
         )
         assert 23 <= left <= 24
+
+
+async def test_many_first_sign_ins_at_once_make_one_account(node: Node) -> None:
+    async with browsing(node, *([None] * 6)) as browsers:
+        for browser in browsers:
+            await browser.token()
+        answers = await asyncio.gather(*(b.sign_in("ann@example.com") for b in browsers))
+        assert [answer.status_code for answer in answers] == [303] * 6
+        assert await ask(node, "SELECT count(*) FROM users") == [(1,)]
+        assert (await browsers[0].get("/api/balance")).json()["balance_cents"] == 100
+    await node.prove()
+
+
+async def test_a_browser_holds_a_worker_until_its_token_changes(node: Node) -> None:
+    worker = await node.worker()
+    async with browsing(node, "ann@example.com") as (ann,):
+        secret = ann.session()
+        [(session_id, user_id)] = await ask(node, "SELECT id, user_id FROM sessions")
+        held = await hold_worker(
+            node.market, worker.id, hash_token(worker.token),
+            user_id=user_id, instead_of=session_id, user_agent=None,
+        )  # fmt: skip
+
+        async def found(of: str | None) -> tuple[str | None, str | None] | None:
+            async with node.market.db.read() as conn:
+                by_hash = await sessions_by_hash(conn, [hash_token(str(of))])
+            session = by_hash.get(hash_token(str(of)))
+            return None if session is None else (session.user_id, session.worker_id)
+
+        assert await found(secret) is None, "each step up has a secret of its own"
+        assert await found(held.secret) == (user_id, worker.id)
+        again = await sign_in(
+            node.market, provider="development", subject="ann@example.com",
+            email="ann@example.com", name=None, instead_of=held.id, user_agent=None,
+        )  # fmt: skip
+        assert await found(again.session.secret) == (user_id, worker.id), "a sign-in keeps it"
+        await worker.ok("POST", "/api/worker/rotate-token")
+        assert await found(again.session.secret) == (user_id, None)
+
+
+async def test_what_ended_long_ago_is_deleted(node: Node) -> None:
+    async with browsing(node, "ann@example.com", "bob@example.com") as (_, bob):
+        await ask(node, "UPDATE sessions SET expires_at = now() - interval '8 days' WHERE user_id ="
+                        " (SELECT id FROM users WHERE email = 'ann@example.com')")  # fmt: skip
+        await tend_accounts(node.market)
+        assert await ask(node, "SELECT count(*) FROM sessions") == [(1,)]
+        assert (await bob.get("/account")).status_code == 200
 
 
 async def test_production_has_prefixed_secure_cookies_and_no_sign_in_of_its_own(dsn: str) -> None:
