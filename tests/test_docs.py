@@ -71,7 +71,7 @@ def test_every_page_is_reached_from_the_index() -> None:
 
 def make_targets() -> set[str]:
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    return set(re.findall(r"^([a-z]+):", text, re.MULTILINE))
+    return set(re.findall(r"^([a-z-]+):", text, re.MULTILINE))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -81,14 +81,14 @@ def test_make_targets_exist(page: Path) -> None:
     blocks = [line for block in FENCE.findall(text) for line in block.splitlines()]
     inline = re.findall(r"`([^`\n]+)`", FENCE.sub("", text))
     for code in blocks + inline:
-        for command in re.findall(r"(?:^|[;&|] ?|\s)make((?: +[A-Za-z_]+(?:=\S+)?)+)", code):
+        for command in re.findall(r"(?:^|[;&|] ?|\s)make((?: +[A-Za-z_-]+(?:=\S+)?)+)", code):
             words = [word for word in command.split() if "=" not in word]
             assert set(words) <= make_targets(), f"make{command}"
 
 
 def test_make_help_lists_every_target() -> None:
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    described = set(re.findall(r"^([a-z]+):.*## ", text, re.MULTILINE))
+    described = set(re.findall(r"^([a-z-]+):.*## ", text, re.MULTILINE))
     assert described == make_targets()
     phony = re.search(r"^\.PHONY: (.*)$", text, re.MULTILINE)
     assert phony is not None
