@@ -54,9 +54,10 @@ test: $(STAMP) ## run every test (a real PostgreSQL is started for them)
 soak: $(STAMP) ## live many random lives of all money together (STEPS=50000)
 	OPENCLAW_SOAK_STEPS=$(STEPS) $(BIN)/python -m pytest -n 0 -s tests/payments/test_money_machine.py $(PYTEST_ARGS)
 
-lint: $(STAMP) ## ruff: rules and format
+lint: $(STAMP) ## ruff: rules and format; bandit
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml src ops
 
 types: $(STAMP) ## mypy --strict
 	$(BIN)/mypy

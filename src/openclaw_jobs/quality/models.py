@@ -35,7 +35,7 @@ class Method(StrEnum):
     EXACT = "exact"  # the same characters and nothing else
     NORMALISED = "normalised"  # every deterministic part, and no likeness
     JACCARD = "jaccard"  # shared words among all words
-    TOKEN_SORT = "token_sort"  # noqa: S105 - no password; rapidfuzz over the sorted words
+    TOKEN_SORT = "token_sort"  # noqa: S105 - no password; rapidfuzz over the sorted words  # nosec B105
     SEMANTIC = "semantic"  # cosine of embeddings, with the extra `semantic`
 
 

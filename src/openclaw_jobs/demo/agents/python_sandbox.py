@@ -95,9 +95,9 @@ def run(source: str, output: Output) -> None:
     }
     body = ast.parse(source, _FILE).body
     last = body.pop() if body and isinstance(body[-1], ast.Expr) else None
-    exec(compile(ast.Module(body, []), _FILE, "exec"), space)  # noqa: S102 - what this process is for
+    exec(compile(ast.Module(body, []), _FILE, "exec"), space)  # noqa: S102 - what this process is for  # nosec B102
     if isinstance(last, ast.Expr):
-        value = eval(compile(ast.Expression(last.value), _FILE, "eval"), space)  # noqa: S307 - see above
+        value = eval(compile(ast.Expression(last.value), _FILE, "eval"), space)  # noqa: S307 - see above  # nosec B307
         if value is not None:
             output.print(value if isinstance(value, str) else repr(value))
 
