@@ -25,6 +25,7 @@ PAGE_TURNS: Final = 50
 _EXPORT_TURNS: Final = 20
 _MAX_HITS: Final = 50
 _LEARN_AT_ONCE: Final = 200
+_LEARN_TIMES: Final = 20
 
 
 class ConversationView(msgspec.Struct, frozen=True):
@@ -128,8 +129,11 @@ async def search_conversations(market: Market, buyer_id: str, text: str) -> list
     words = rules.search_words(text)
     if not words:
         return []
-    async with market.db.transaction() as conn:
-        await store_shares.learn_words(conn, buyer_id, _LEARN_AT_ONCE)
+    for _ in range(_LEARN_TIMES):
+        async with market.db.transaction() as conn:
+            learned = await store_shares.learn_words(conn, buyer_id, _LEARN_AT_ONCE)
+        if learned < _LEARN_AT_ONCE:
+            break
     async with market.db.read() as conn:
         found = await store_shares.search(conn, buyer_id, rules.search_query(words), _MAX_HITS)
     return [rules.as_hit(one, words) for one in found]

@@ -28,8 +28,8 @@ from openclaw_jobs.web.chat_views import (
     categories,
     new_key,
     place_token,
+    price_of,
     side_of,
-    try_quote,
     views_of,
 )
 from openclaw_jobs.web.pages import Page, PageRequest, buyer_of, render, site_of
@@ -83,7 +83,7 @@ async def _page(
     where = conversation.conversation_id if conversation else None
     category = draft.category if draft else conversation.category if conversation else None
     text = draft.text if draft else ""
-    quote = await try_quote(market, buyer_id, where, text, category or DEFAULT_CATEGORY)
+    price = await price_of(market, buyer_id, where, text, category or DEFAULT_CATEGORY)
     balance = await get_balance(market, buyer_id)
     last = turns[-1] if turns else None
     return render(
@@ -98,7 +98,7 @@ async def _page(
         draft=text,
         category=category or DEFAULT_CATEGORY,
         categories=categories(market),
-        quote=quote,
+        price=price,
         balance_cents=balance.promo_cents + balance.paid_cents,
         key=new_key(),
         seq=seq,

@@ -28,8 +28,8 @@ from openclaw_jobs.web.chat_views import (
     DEFAULT_CATEGORY,
     categories,
     new_key,
-    quote_words,
-    try_quote,
+    price_of,
+    price_words,
 )
 from openclaw_jobs.web.filters import money
 from openclaw_jobs.web.forms import form
@@ -78,7 +78,7 @@ async def send(request: PageRequest) -> Page:
             await _keep(request, fields)
         if wants_json(request) or problem.status == _NOT_FOUND:
             raise
-        return redirect(request, _back(where), flash=("error", problem.detail))
+        return redirect(request, _back(where), flash=("error", _why_not(problem)))
     if wants_json(request):
         return _json(
             {
@@ -91,16 +91,23 @@ async def send(request: PageRequest) -> Page:
     return redirect(request, _back(sending.conversation_id))
 
 
+def _why_not(problem: Problem) -> str:
+    cost = problem.extra.get("price_cents")
+    if problem.code == "limit_exceeded" and cost is not None:
+        return f"This costs {money(cost)}, more than was shown. Send it again if you agree."
+    return problem.detail
+
+
 @post("/chat/draft", opt=_DRAFT, status_code=_SEE_OTHER)
 async def draft(request: PageRequest) -> Page:
     """Keep what is being written, and say what it would cost."""
     fields = await _message(request)
     where = fields.conversation_id or None
     market, buyer_id = site_of(request).market, buyer_of(request)
-    quote = await try_quote(market, buyer_id, where, fields.prompt, fields.category)
+    price = await price_of(market, buyer_id, where, fields.prompt, fields.category)
     await keep_draft(market, buyer_id, where, Draft(fields.prompt, fields.category))
     if wants_json(request):
-        return _json(quote_words(quote))
+        return _json(price_words(price))
     return redirect(request, _back(where))
 
 

@@ -18,20 +18,22 @@ from openclaw_jobs.market.send_message import MessageQuote, quote_message
 
 __all__ = [
     "DEFAULT_CATEGORY",
+    "Price",
     "Side",
     "TurnView",
     "categories",
     "duration_words",
     "new_key",
-    "quote_words",
+    "price_of",
+    "price_words",
     "side_of",
-    "try_quote",
     "views_of",
 ]
 
 DEFAULT_CATEGORY: Final = "general"
 LIST_SIZE: Final = 40
 _KEY_BYTES: Final = 16
+_SHORTEST: Final = "?"
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 
@@ -65,7 +67,6 @@ class TurnView(msgspec.Struct, frozen=True):
         open: A task of it is waiting or being worked on.
         answered: It has an answer.
         comparing: There are several results to choose from.
-        key: For the next wish about it; see `Repetition.key`.
     """
 
     turn: Turn
@@ -73,7 +74,6 @@ class TurnView(msgspec.Struct, frozen=True):
     open: bool
     answered: bool
     comparing: bool
-    key: str
 
 
 class Side(msgspec.Struct, frozen=True):
@@ -135,7 +135,6 @@ def _view(turn: Turn, places: dict[str, QueuePlace], now: datetime, window: time
         open=rules.is_open(turn.answers),
         answered=chosen is not None,
         comparing=sum(a.answer.result is not None for a in answers) > 1,
-        key=new_key(),
     )
 
 
@@ -175,28 +174,45 @@ def place_token(place: Any) -> str:  # noqa: ANN401 - a `Place`
     return f"{place.updated_at.isoformat()}~{place.conversation_id}"
 
 
-async def try_quote(
+class Price(msgspec.Struct, frozen=True):
+    """What sending would cost, as the composer shows it.
+
+    Attributes:
+        quote: The price of what is written, or of the shortest message.
+        least: It is the latter: nothing is written yet.
+        problem: Why nothing can be sent, in place of a quote.
+    """
+
+    quote: MessageQuote | None
+    least: bool
+    problem: Problem | None = None
+
+
+async def price_of(
     market: Market, buyer_id: str, conversation_id: str | None, text: str, category: str
-) -> MessageQuote | Problem | None:
-    """What a message would cost, or why it cannot be sent; None if there is none."""
-    if not text.strip():
-        return None
+) -> Price:
+    """What a message would cost, or the shortest one if there is none yet."""
+    least = not text.strip()
     try:
-        return await quote_message(market, buyer_id, conversation_id, text, category)
+        quote = await quote_message(
+            market, buyer_id, conversation_id, _SHORTEST if least else text, category
+        )
     except Problem as problem:
-        return problem
+        return Price(None, least, problem)
+    return Price(quote, least)
 
 
-def quote_words(quote: MessageQuote | Problem | None) -> dict[str, Any]:
-    """A quote as JSON for the composer."""
+def price_words(price: Price) -> dict[str, Any]:
+    """A price as JSON for the composer."""
+    if price.problem is not None:
+        return {"least": price.least, "problem": price.problem.detail, "code": price.problem.code}
+    quote = price.quote
     if quote is None:
-        return {"price_cents": None}
-    if isinstance(quote, Problem):
-        return {"price_cents": None, "problem": quote.detail, "code": quote.code}
+        raise LookupError("a price has a quote or a problem")
     return {
+        "least": price.least,
         "price_cents": quote.price_cents,
         "balance_cents": quote.balance_cents,
         "affordable": quote.affordable,
-        "history": quote.history,
         "left_out": quote.left_out,
     }

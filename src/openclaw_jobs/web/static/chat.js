@@ -1,13 +1,12 @@
 // The conversation page: sends and stays, follows the buyer's events, keeps drafts on the server.
 // Everything here is also a form or a link; without this module the page only has to be loaded again.
 
-import { $, $$, el, enhance, money, openDialog, request, toast } from "./app.js";
+import { $, $$, el, enhance, openDialog, request, toast } from "./app.js";
+import { makeComposer } from "./composer.js";
 import { listen } from "./live.js";
 import { copyText, furnish } from "./results.js";
 
-const turns = $("#turns"), scroll = $("#scroll"), composer = $("#composer"), prompt = $("#prompt");
-const side = $("#conversations"), status = $("#chat-status"), price = $("[data-price]"), send = $("#send");
-const field = (name) => composer.elements[name];
+const turns = $("#turns"), scroll = $("#scroll"), side = $("#conversations"), status = $("#chat-status");
 let where = turns.dataset.conversation;
 const old = turns.hasAttribute("data-old");
 
@@ -15,7 +14,6 @@ const say = (text) => { status.textContent = ""; setTimeout(() => { status.textC
 const fragment = (url) => request(url, { headers: { Accept: "text/html" } });
 const parse = (html) => { const box = document.createElement("template"); box.innerHTML = html; return [...box.content.children]; };
 const post = (url, form) => request(url, { method: "POST", headers: { Accept: "application/json", "Content-Type": "application/x-www-form-urlencoded" }, body: form && new URLSearchParams([...new FormData(form)]).toString() });
-const freshKey = () => btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(16))));
 const turnOf = (task) => $$(".turn", turns).filter((turn) => turn.dataset.tasks.split(" ").includes(task));
 
 // Turns
@@ -29,24 +27,45 @@ function showProgress(within, task, progress) {
   if (line) line.textContent = progress;
 }
 
-/** Put a turn as the server has it in the place of the one that is shown, unless something is open in it. */
+const held = new Set();
+const inUse = (turn) => $("details[open]", turn) || (turn.contains(document.activeElement) && document.activeElement.matches("textarea"));
+
+/** Put a turn as the server has it in the place of the one that is shown. */
 function place(fresh) {
   for (const [task, progress] of heardProgress) showProgress(fresh, task, progress);
   const there = document.getElementById(fresh.id);
+  if (there && inUse(there)) {
+    // Somebody is about to do something with it: only its words change, the rest when they are done.
+    for (const life of $$("[data-life]", fresh)) {
+      const line = $(`[data-life][data-task="${life.dataset.task}"][data-status="${life.dataset.status}"] [data-progress]`, there);
+      if (line) line.textContent = $("[data-progress]", life).textContent;
+    }
+    held.add(fresh.id);
+    return;
+  }
   enhance(fresh);
   furnish(fresh);
   if (!there) {
     const after = $$(".turn", turns).filter((one) => +one.dataset.seq < +fresh.dataset.seq).pop();
     if (after) after.after(fresh); else turns.prepend(fresh);
   } else {
-    if (there.contains(document.activeElement) && document.activeElement.matches("textarea")) return false;
-    const held = focusPath(there);
+    const refocus = focusPath(there);
     there.replaceWith(fresh);
-    held?.(fresh);
+    refocus?.(fresh);
   }
   tellWaiting();
-  return true;
 }
+
+function release() {
+  for (const id of [...held]) {
+    const turn = document.getElementById(id);
+    if (turn && inUse(turn)) continue;
+    held.delete(id);
+    if (turn) renew(id);
+  }
+}
+turns.addEventListener("toggle", release, true);
+turns.addEventListener("focusout", () => setTimeout(release));
 
 function focusPath(within) {
   const active = document.activeElement;
@@ -84,7 +103,7 @@ function catchUp() {
       const last = $$(".turn", turns).pop();
       for (const fresh of parse(await fragment(`/chat/${where}/turns?after=${last ? last.dataset.seq : 0}`))) {
         place(fresh);
-        if (prompt.value.trim() === $(".bubble", fresh).textContent.trim() && !sending) clearComposer();
+        composer.sentElsewhere($(".bubble", fresh).textContent);
       }
     } while (again);
   })().catch(() => {}).finally(() => { catching = null; });
@@ -93,26 +112,13 @@ function catchUp() {
 
 function tellWaiting() {
   const last = $$(".turn", turns).pop();
-  const waiting = !old && last?.hasAttribute("data-waiting");
-  send.disabled = !!waiting || sending;
-  if (waiting) hint("You can send more once it is answered.");
-  else if (!quoted?.left_out) hint();
-}
-
-const usual = [...$("[data-hint]").childNodes].map((node) => node.cloneNode(true));
-const keys = () => [el("kbd", {}, "Enter"), " sends, ", el("kbd", {}, "Shift"), " ", el("kbd", {}, "Enter"), " begins a line."];
-const startsUsual = $("[data-hint] kbd") !== null;
-function hint(text) {
-  const line = $("[data-hint]");
-  if (text) line.textContent = text;
-  else if (startsUsual) line.replaceChildren(...usual.map((node) => node.cloneNode(true)));
-  else line.replaceChildren(el("span", { class: "needs-script" }, ...keys()));
+  composer.wait(!old && !!last?.hasAttribute("data-waiting"));
 }
 
 // What happens, as it happens
 
 function heard({ name, data }) {
-  if (name === "balance") { composer.dataset.balance = data.balance_cents; showPrice(); return; }
+  if (name === "balance") { composer.balance(data.balance_cents); return; }
   if (name === "conversation") { changed(data); return; }
   if (!data.task_id) return;
   const mine = turnOf(data.task_id);
@@ -133,7 +139,6 @@ function changed({ conversation_id: id, turn_id: turn, deleted }) {
   if (id !== where) return;
   if (deleted) { if (!leaving) location.assign("/chat"); return; }
   catchUp();
-  renewTitle();
   if (turn && document.getElementById(turn)) renew(turn);
 }
 
@@ -157,20 +162,17 @@ function renewSide(wait = 300) {
   clearTimeout(sideTimer);
   sideTimer = setTimeout(async () => {
     const query = new URLSearchParams({ q: $("#side-q").value, current: where });
-    try {
-      side.innerHTML = await fragment(`/chat/side?${query}`);
-      enhance(side);
-    } catch { /* the next event tries again */ }
-  }, wait);
-}
-
-function renewTitle() {
-  setTimeout(() => {
-    const name = $(`a[href="/chat/${where}"] .name`, side);
+    let html;
+    try { html = await fragment(`/chat/side?${query}`); } catch { return; /* the next event tries again */ }
+    const held = side.contains(document.activeElement) && document.activeElement.getAttribute("href");
+    side.innerHTML = html;
+    enhance(side);
+    if (held) $(`a[href="${held}"]`, side)?.focus();
+    const name = where && $(`a[href="/chat/${where}"] .name`, side)?.textContent;
     if (!name) return;
-    $("#chat-title").textContent = name.textContent;
-    document.title = `${name.textContent} · OpenClaw.jobs`;
-  }, 900);
+    $("#chat-title").textContent = name;
+    document.title = `${name} · OpenClaw.jobs`;
+  }, wait);
 }
 
 // Acts: forms of turns
@@ -223,116 +225,29 @@ turns.addEventListener("click", async (event) => {
 });
 $("#again").addEventListener("click", (event) => { if (event.target.matches("a[data-close]")) event.preventDefault(); });
 
-// The composer: the price while one writes, and the draft with it
+// The composer
 
-let quoted = null, quoteTimer, saving = Promise.resolve(), asked = 0, sending = false;
-const message = () => ({ conversation_id: where, prompt: prompt.value, category: field("category").value });
-
-function showPrice() {
-  const balance = quoted?.balance_cents ?? +composer.dataset.balance;
-  price.removeAttribute("aria-busy");
-  if (quoted?.problem) price.textContent = quoted.code === "wrong_state" ? "" : quoted.problem;
-  else if (quoted?.price_cents == null) price.replaceChildren(el("span", { class: "num" }, money(+composer.dataset.balance)), " left");
-  else price.replaceChildren(el("span", { class: "num" }, money(quoted.price_cents)), ` of ${money(balance)}`);
-  field("max_price_cents").value = quoted?.price_cents ?? "";
-  if (quoted?.affordable === false) lacking(quoted); else trouble();
-  if (quoted?.left_out) hint(`The ${quoted.left_out === 1 ? "oldest message" : `oldest ${quoted.left_out} messages`} will not be sent along: there is no room.`);
-  else tellWaiting();
-}
-
-const noticed = (tone, ...parts) => el("div", { class: `notice ${tone}` }, el("div", {}, ...parts));
-function trouble(...parts) { $("#trouble").replaceChildren(...parts); }
-function lacking({ price_cents: cost, balance_cents: has }) {
-  const to = encodeURIComponent(where ? `/chat/${where}` : "/chat");
-  const link = el("a", { href: `/deposit?return_to=${to}` }, "Add credit");
-  link.addEventListener("click", async (event) => { event.preventDefault(); await keep(); location.assign(link.href); });
-  trouble(noticed("warn", el("strong", {}, "Not enough credit. "), `This costs ${money(cost)} and you have ${money(has)}. `, link, "; your text stays here."));
-}
-
-/** Keep the draft, and learn the price; of answers that overtake each other the last question's counts. */
-function keep() {
-  clearTimeout(quoteTimer);
-  const number = ++asked;
-  saving = saving.catch(() => {}).then(async () => {
-    if (number !== asked) return;
-    try {
-      const answer = await request("/chat/draft", { headers: { Accept: "application/json" }, json: message() });
-      if (number === asked) { quoted = answer; showPrice(); }
-    } catch (error) {
-      if (number === asked) { quoted = { problem: error.message, code: error.code }; showPrice(); }
-    }
-  });
-  return saving;
-}
-
-function written() {
-  price.setAttribute("aria-busy", "true");
-  clearTimeout(quoteTimer);
-  quoteTimer = setTimeout(keep, 350);
-}
-prompt.addEventListener("input", written);
-field("category").addEventListener("change", keep);
-
-function clearComposer() {
-  clearTimeout(quoteTimer);
-  asked += 1;
-  prompt.value = "";
-  quoted = null;
-  field("key").value = freshKey();
-  showPrice();
-}
-
-prompt.addEventListener("keydown", (event) => {
-  // A finger has no Shift; there Enter begins a line and the button sends.
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing || matchMedia("(pointer: coarse)").matches) return;
-  event.preventDefault();
-  if (send.disabled) say("The last message is still being answered.");
-  else if (prompt.value.trim()) composer.requestSubmit(send);
-});
-
-composer.addEventListener("submit", async (event) => {
-  event.preventDefault();
-  if (sending || !prompt.value.trim()) return;
-  sending = true;
-  send.disabled = true;
-  send.setAttribute("aria-busy", "true");
-  clearTimeout(quoteTimer);
-  asked += 1;
-  await saving.catch(() => {});
-  const first = !where;
-  try {
-    const body = { ...message(), key: field("key").value, max_price_cents: field("max_price_cents").value };
-    const done = await request("/chat/send", { headers: { Accept: "application/json" }, json: body });
-    if (first) begin(done.conversation_id);
-    clearComposer();
+const composer = makeComposer({
+  where: () => where,
+  begun: begin,
+  async sent() {
     scroll.scrollTop = 0;
     await catchUp();
     say("Sent. Waiting for a worker.");
     renewSide(0);
-  } catch (error) {
-    field("max_price_cents").value = "";
-    if (error.code === "insufficient_balance") lacking(error.problem);
-    else trouble(noticed("bad", error.message));
-    if (error.code === "wrong_state") catchUp();
-    if (error.code === "limit_exceeded") keep();
-  } finally {
-    sending = false;
-    send.removeAttribute("aria-busy");
-    tellWaiting();
-    // Whoever has gone elsewhere meanwhile is not called back.
-    if (document.activeElement === document.body || composer.contains(document.activeElement)) prompt.focus();
-  }
+  },
+  refused(code) { if (code === "wrong_state") catchUp(); },
+  say,
 });
 
 /** The page of a new conversation becomes that of the one that was just begun. */
 function begin(id) {
   where = id;
   turns.dataset.conversation = id;
-  field("conversation_id").value = id;
+  $("#composer").elements.conversation_id.value = id;
   $(".hello")?.remove();
   history.replaceState(null, "", `/chat/${id}`);
-  composer.dataset.here = `/chat/${id}`;
-  prompt.placeholder = "Say more";
+  $("#prompt").placeholder = "Say more";
   fragment(`/chat/${id}`).then((html) => {
     const page = new DOMParser().parseFromString(html, "text/html");
     $(".chat-head").append(document.adoptNode($(".chat-head > details", page)));
@@ -342,11 +257,7 @@ function begin(id) {
   }).catch(() => {});
 }
 
-for (const idea of $$("[data-idea]")) idea.addEventListener("click", () => {
-  prompt.value = idea.dataset.idea;
-  prompt.focus();
-  written();
-});
+for (const idea of $$("[data-idea]")) idea.addEventListener("click", () => composer.write(idea.dataset.idea));
 
 // The list at the side, searched as one writes; on a phone it slides in
 
@@ -369,6 +280,5 @@ if (location.hash.startsWith("#seq-")) $(`.turn[data-seq="${location.hash.slice(
 else if (location.hash.startsWith("#turn_")) document.getElementById(location.hash.slice(1))?.scrollIntoView();
 furnish();
 tellWaiting();
-if (prompt.value.trim()) keep();
+composer.begin();
 listen("/api/events", heard, { lastId: turns.dataset.seq });
-if (matchMedia("(pointer: fine)").matches) prompt.focus();
