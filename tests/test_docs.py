@@ -81,7 +81,7 @@ def test_make_targets_exist(page: Path) -> None:
     blocks = [line for block in FENCE.findall(text) for line in block.splitlines()]
     inline = re.findall(r"`([^`\n]+)`", FENCE.sub("", text))
     for code in blocks + inline:
-        for command in re.findall(r"(?:^|[;&|] ?|\s)make((?: +[A-Za-z_][A-Za-z_-]*(?:=\S+)?)+)", code):
+        for command in re.findall(r"(?:^|[;&|] ?|\s)make((?: +[A-Za-z_][\w-]*(?:=\S+)?)+)", code):
             words = [word for word in command.split() if "=" not in word]
             assert set(words) <= make_targets(), f"make{command}"
 
