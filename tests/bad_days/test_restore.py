@@ -14,8 +14,9 @@ from tests.bad_days.programs import Back, background, behind, caller, program, t
 from tests.conftest import TEST_SETTINGS
 from tests.parts import postgres_program
 
-DONE = 30
+DONE = 12
 WAITING = 5
+PATIENCE_S = 90.0
 COUNTED = ("tasks", "task_results", "earnings", "transfers", "postings", "events", "leases")
 
 
@@ -47,7 +48,7 @@ async def trade(back: Back, load: Load, key: str) -> None:
     async with httpx.AsyncClient(timeout=30, trust_env=False, verify=False) as client:  # noqa: S501
         for number in range(DONE):
             await load.buy(client, key, f"task {number}")
-    await load.all_done(back)
+    await load.all_done(back, PATIENCE_S)
     load.stop.set()
     await asyncio.gather(*working)
 
@@ -113,6 +114,6 @@ async def finish(back: Back, address: str, key: str) -> None:
     working = [asyncio.create_task(load.work(await back.worker())) for _ in range(2)]
     async with httpx.AsyncClient(timeout=30, trust_env=False, verify=False) as client:  # noqa: S501
         await load.buy(client, key, "posted after the restore")
-    await until(lambda: back.statuses() == {"completed": DONE + WAITING + 2}, 30)
+    await until(lambda: back.statuses() == {"completed": DONE + WAITING + 2}, PATIENCE_S)
     load.stop.set()
     await asyncio.gather(*working)

@@ -22,7 +22,7 @@ from tests.bad_days.programs import (
     web,
 )
 
-MORE = 15
+MORE = 10
 """Tasks that have to be done between two steps of the roll-out."""
 
 
@@ -87,7 +87,7 @@ async def test_a_rolling_restart_fails_no_call(dsn: str) -> None:
         replaced: list[Program] = []
         url = await stack.enter_async_context(one_door([each.address for each in running[:2]]))
         life = Life(url)
-        keys = [await back.buyer() for _ in range(3)]
+        keys = [await back.buyer() for _ in range(2)]
         listening = [asyncio.create_task(life.listen(key)) for key in keys]
         lives = [asyncio.create_task(life.buy(key, f"b{n}")) for n, key in enumerate(keys)]
         lives += [asyncio.create_task(life.work(await back.worker())) for _ in range(3)]

@@ -14,22 +14,20 @@ import httpx
 import psycopg
 import pytest
 from psycopg import conninfo
-from typer.testing import CliRunner
 
-from openclaw_jobs import cli
 from openclaw_jobs.db import Database, DatabaseSetupError
 from tests.bad_days.load import Load
-from tests.bad_days.programs import background, behind, together, until, web
+from tests.bad_days.programs import background, behind, program, together, until, web
 from tests.parts import pgbouncer_path
 
 SERVER_CONNECTIONS = 4
-TASKS = 60
+TASKS = 30
 
 
 @asynccontextmanager
 async def pgbouncer(dsn: str) -> AsyncIterator[str]:
     """A pooler before the server of `dsn`, with few connections to it; yields its address."""
-    program = pgbouncer_path()
+    pooler = pgbouncer_path()
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     far = conninfo.conninfo_to_dict(dsn)
@@ -46,7 +44,7 @@ async def pgbouncer(dsn: str) -> AsyncIterator[str]:
         )
         with (place / "log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
-                program,
+                pooler,
                 place / "pgbouncer.ini",
                 stdout=log,
                 stderr=log,
@@ -118,7 +116,7 @@ async def test_two_web_processes_behind_it_do_the_main_job(dsn: str) -> None:
             async with httpx.AsyncClient(timeout=30, trust_env=False, verify=False) as client:  # noqa: S501
                 for number in range(TASKS):
                     await load.buy(client, key, f"task {number}")
-            await load.all_done(back)
+            await load.all_done(back, 90)
             clients, servers = await asyncio.to_thread(_pooled, pooled)
             assert clients > SERVER_CONNECTIONS >= servers > 0
             load.stop.set()
@@ -130,10 +128,11 @@ async def test_two_web_processes_behind_it_do_the_main_job(dsn: str) -> None:
                 assert "Traceback" not in each.text()
         await back.prove()
         # Commands as well, which open a market of their own.
-        environment = {"DATABASE_URL": pooled, **through}
-        for command in (["ledger", "verify"], ["migrate"]):
-            result = await asyncio.to_thread(CliRunner().invoke, cli.app, command, env=environment)
-            assert result.exit_code == 0, (result.output, result.exception)
+        through["DATABASE_URL"] = pooled
+        async with program("ledger", "verify", ready="adds up", **through) as verify:
+            assert await verify.ended() == 0, verify.text()
+        async with program("migrate", ready="is at revision", **through) as migrate:
+            assert await migrate.ended() == 0, migrate.text()
 
 
 async def test_nothing_of_a_transaction_stays_on_the_servers_connection(dsn: str) -> None:
