@@ -138,6 +138,35 @@ async def test_three_workers_at_the_most_are_shown_a_text(node: Node) -> None:
     await node.prove()
 
 
+async def test_what_is_late_comes_in_no_burst(node: Node) -> None:
+    await quality(node, spot_check_rate=1, check_delay_seconds=600)
+    buyer, worker = await node.buyer(), await node.worker()
+    for _ in range(5):
+        await post(buyer)
+        await do_next(worker, RIGHT)
+    # As if nobody had looked for a while.
+    await rows(node, "UPDATE checks SET due_at = now() - interval '61 seconds'")
+
+    assert await queue_checks(node.market) == 0
+    waits = [
+        float(str(row[0]))
+        for row in await rows(node, "SELECT extract(epoch FROM due_at - now())::float8 FROM checks")
+    ]
+    assert all(-1 < wait < 600 for wait in waits)
+    assert len(set(waits)) == 5
+
+
+async def test_buyers_stand_behind_no_hidden_task(node: Node) -> None:
+    await quality(node, spot_check_rate=1)
+    buyer, worker = await node.buyer(), await node.worker()
+    await post(buyer)
+    await do_next(worker, RIGHT)
+    await queue_checks(node.market)
+    second = await post(buyer)
+    task = await buyer.ok("GET", f"/api/task/{second['id']}")
+    assert task["queue"]["position"] == 1
+
+
 async def test_an_expired_lease_ends_the_streak(node: Node) -> None:
     await quality(node, spot_check_rate=1)
     buyer, first, second = await node.buyer(), await node.worker(), await node.worker()

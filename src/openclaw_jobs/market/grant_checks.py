@@ -2,7 +2,9 @@
 
 from typing import Final
 
-from openclaw_jobs.db import Connection
+import structlog
+
+from openclaw_jobs.db import Connection, is_unavailable
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.quality import rules
 from openclaw_jobs.quality import store_budget as store
@@ -10,6 +12,7 @@ from openclaw_jobs.quality.budget import STALE_S, Grant, Volume
 
 _SILENT_S: Final = 2 * STALE_S
 _KEEP_HOURS: Final = 31 * 24
+_log = structlog.get_logger(__name__)
 
 
 async def grant_if_due(market: Market) -> None:
@@ -40,7 +43,10 @@ async def grant_anew(market: Market, *, only_if_due: bool = False) -> None:
 
 
 async def stop_spending(market: Market) -> None:
-    """Write down what is left to be, and give the allotment back, as this process stops."""
+    """Write down what is left to be, and give the allotment back, as this process stops.
+
+    Without a database the others take it back after a minute.
+    """
     checks = market.checks
     async with checks.asking:
         volume = checks.begin_asking(market.monotonic())
@@ -49,9 +55,10 @@ async def stop_spending(market: Market) -> None:
                 if volume != Volume():
                     await store.add_volume(conn, checks.node_id, volume)
                 await store.delete_allotments(conn, checks.node_id, _SILENT_S)
-        except BaseException:
-            checks.failed_asking(volume)
-            raise
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+            _log.warning("allotment_not_returned", error=type(error).__name__)
         checks.granted(Grant(0, 0, 0, 0), -1)
 
 

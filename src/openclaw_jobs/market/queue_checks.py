@@ -19,6 +19,9 @@ from openclaw_jobs.tasks import NewTask
 from openclaw_jobs.tasks import store as tasks
 from openclaw_jobs.tasks.rules import queue_rank
 
+_LATE_S: Final = 60.0
+"""What is so late, after a time without a process for it, is spread anew and comes in no burst."""
+
 _BATCH: Final = 50
 _MAX_BATCHES: Final = 100
 
@@ -29,6 +32,10 @@ async def queue_checks(market: Market) -> int:
     Any number of processes may call this: each takes what nobody else is taking.
     """
     queued = 0
+    delay = float(market.config.quality.check_delay_seconds)
+    if delay > _LATE_S:
+        async with begin(market) as unit:
+            await store.spread_late(unit.conn, _LATE_S, delay)
     for _ in range(_MAX_BATCHES):
         async with begin(market) as unit:
             due = await store.lock_due(unit.conn, _BATCH)

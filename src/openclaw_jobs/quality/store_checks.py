@@ -149,6 +149,23 @@ async def lock_due(conn: Connection, limit: int) -> list[Check]:
     return [check_of(row) for row in await cursor.fetchall()]
 
 
+async def spread_late(conn: Connection, late_seconds: float, delay_seconds: float) -> None:
+    """Give checks another random time that should have been queued long ago."""
+    await conn.execute(
+        """
+        WITH late AS (
+            SELECT id FROM checks c
+            WHERE (c.stage = 'due' OR (c.stage = 'arbitrating' AND c.arbiter_task_id IS NULL))
+                AND c.due_at < now() - make_interval(secs => %s)
+            ORDER BY c.due_at FOR UPDATE SKIP LOCKED
+        )
+        UPDATE checks c SET due_at = now() + random() * make_interval(secs => %s)
+        FROM late WHERE c.id = late.id
+        """,
+        (late_seconds, delay_seconds),
+    )
+
+
 async def next_due_seconds(conn: Connection) -> float | None:
     """In how many seconds the next hidden task is to be queued; None if there is none."""
     cursor = await conn.execute(

@@ -93,12 +93,12 @@ async def select_status(conn: Connection, buyer_id: str, task_id: str) -> str | 
 
 
 async def count_ahead(conn: Connection, category: str, rank: int, task_id: str, most: int) -> int:
-    """How many queued tasks of the category stand before this one, counted up to `most`."""
+    """How many buyers' queued tasks of the category stand before this one, up to `most`."""
     cursor = await conn.execute(
         """
         SELECT count(*) FROM (
             SELECT FROM tasks WHERE status = 'queued' AND category = %s
-                AND (queue_rank, id) < (%s, %s) LIMIT %s) ahead
+                AND buyer_id IS NOT NULL AND (queue_rank, id) < (%s, %s) LIMIT %s) ahead
         """,
         (category, rank, task_id, most),
     )
