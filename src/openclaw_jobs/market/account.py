@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from openclaw_jobs import audit
+from openclaw_jobs import audit, buyers
 from openclaw_jobs.chat import store_shares as chat
 from openclaw_jobs.identity import sessions, users
 from openclaw_jobs.kit.errors import Problem, invalid, not_found
@@ -116,6 +116,8 @@ async def delete_account(market: Market, user_id: str, buyer_id: str, confirmed:
                 suspended_until=None,
             )
         await _refuse_open_tasks(unit, buyer_id)
+        # A task that is being posted right now, with a key that was good a moment ago, is refused.
+        await buyers.suspend(unit.conn, buyer_id, "the account was deleted")
         await sessions.end_sessions_of(unit.conn, user_id)
         await store_people.revoke_keys_of(unit.conn, buyer_id)
         await store_people.retire_golds_of(unit.conn, buyer_id)
