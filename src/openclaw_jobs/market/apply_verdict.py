@@ -121,11 +121,14 @@ async def _record(unit: Unit, check: Check, verdicts: Mapping[str, Verdict]) -> 
         for task_id, verdict in verdicts.items()
         if verdict is not Verdict.INCONCLUSIVE and (worker_id := workers[task_id]) is not None
     ]
-    for outcome in sorted(outcomes, key=lambda o: o.worker_id):
-        if await records.insert_outcome(unit.conn, outcome, BY_RULES):
-            record = await records.lock_record(unit.conn, outcome.worker_id)
-            changed = rules.after_outcome(record, bad=outcome.bad)
-            await records.update_record(unit.conn, outcome.worker_id, changed)
+    new = await records.insert_outcomes(unit.conn, outcomes, BY_RULES) if outcomes else set()
+    bad = {outcome.worker_id: outcome.bad for outcome in outcomes if outcome.task_id in new}
+    if bad:
+        found = await records.lock_records(unit.conn, sorted(bad))
+        changed = {
+            worker: rules.after_outcome(record, bad=bad[worker]) for worker, record in found.items()
+        }
+        await records.update_records(unit.conn, changed)
 
 
 async def settle_review(unit: Unit, task_id: str, verdict: Verdict | None, by: str) -> None:
@@ -133,9 +136,11 @@ async def settle_review(unit: Unit, task_id: str, verdict: Verdict | None, by: s
 
     A bad one was credited already; what is inconclusive waits for an operator.
     """
-    task = await store_credits.lock_task(unit.conn, task_id, None)
     credit = await store_credits.select_credit(unit.conn, task_id)
-    if task is None or credit is None or credit.status != "review":
+    if credit is None or credit.status != "review":
+        return
+    task = await store_credits.lock_task(unit.conn, task_id, None)
+    if task is None:
         return
     if verdict is Verdict.BAD:
         await store_credits.decide_credit(unit.conn, task_id, "credited", by, task.now)

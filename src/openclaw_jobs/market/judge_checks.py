@@ -17,6 +17,7 @@ from openclaw_jobs.quality.checks import Finding, Texts
 from openclaw_jobs.quality.judging import judge
 
 _BATCH: Final = 20
+_AT_ONCE: Final = 4
 _MAX_BATCHES: Final = 50
 _log = structlog.get_logger(__name__)
 
@@ -33,9 +34,9 @@ async def judge_checks(market: Market) -> int:
         async with market.db.read() as conn:
             ready = await store.select_ready(conn, _BATCH)
         fresh = [texts for texts in ready if (texts.check_id, texts.stage) not in seen]
-        for texts in fresh:
-            seen.add((texts.check_id, texts.stage))
-            moved += await _judge_or_give_up(market, texts)
+        seen.update((texts.check_id, texts.stage) for texts in fresh)
+        for few in (fresh[at : at + _AT_ONCE] for at in range(0, len(fresh), _AT_ONCE)):
+            moved += sum(await asyncio.gather(*(_judge_or_give_up(market, one) for one in few)))
         if not fresh:
             break
     return moved
@@ -57,7 +58,7 @@ async def _judge_or_give_up(market: Market, texts: Texts) -> bool:
 async def _judge(market: Market, texts: Texts) -> bool:
     finding = await asyncio.to_thread(_compare, market, texts)
     failpoint("check.compared")
-    async with begin(market) as unit:
+    async with begin(market, pipelined=True) as unit:
         moved = await apply_finding(market, unit, texts.check_id, texts.stage, finding)
     if moved and finding is not None:
         # Neither texts nor workers: a log is read by more people than may know of a check.

@@ -338,13 +338,12 @@ async def expire_crowded(
     )
 
 
-async def lock_tasks(conn: Connection, task_ids: Sequence[str]) -> dict[str, str]:
-    """Lock tasks in id order; their states."""
-    cursor = await conn.execute(
-        "SELECT id, status FROM tasks WHERE id = ANY(%s::text[]) ORDER BY id FOR UPDATE",
+async def lock_tasks(conn: Connection, task_ids: Sequence[str]) -> None:
+    """Lock tasks in id order."""
+    await conn.execute(
+        "SELECT FROM tasks WHERE id = ANY(%s::text[]) ORDER BY id FOR UPDATE",
         (text_array(task_ids),),
     )
-    return {row[0]: row[1] for row in await cursor.fetchall()}
 
 
 async def decided_of_task(conn: Connection, task_id: str) -> tuple[Verdict | None, bool]:

@@ -1,22 +1,40 @@
 """SQL of outcomes and of the records that add them up."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from openclaw_jobs.db import Connection
-from openclaw_jobs.db.arrays import text_array
+from openclaw_jobs.db.arrays import int_array, text_array
 from openclaw_jobs.quality.checks import Outcome
 from openclaw_jobs.quality.record import Record
 
 
-async def insert_outcome(conn: Connection, outcome: Outcome, decided_by: str) -> bool:
-    """Keep what was found of a result; False if it was judged before, whatever came of it."""
+async def insert_outcomes(
+    conn: Connection, outcomes: Sequence[Outcome], decided_by: str
+) -> set[str]:
+    """Keep what was found of results; the tasks of those that were not judged before."""
     cursor = await conn.execute(
-        "INSERT INTO outcomes (task_id, worker_id, check_id, bad, decided_by)"
-        " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (task_id) DO NOTHING",
-        (outcome.task_id, outcome.worker_id, outcome.check_id, outcome.bad, decided_by),
+        """
+        INSERT INTO outcomes (task_id, worker_id, check_id, bad, decided_by)
+        SELECT o.task_id, o.worker_id, o.check_id, o.bad, %s
+        FROM unnest(%s::text[], %s::text[], %s::text[], %s::bool[])
+            AS o (task_id, worker_id, check_id, bad)
+        ORDER BY o.task_id ON CONFLICT (task_id) DO NOTHING RETURNING task_id
+        """,
+        (
+            decided_by,
+            text_array([o.task_id for o in outcomes]),
+            text_array([o.worker_id for o in outcomes]),
+            text_array([o.check_id for o in outcomes]),
+            [o.bad for o in outcomes],
+        ),
     )
-    return cursor.rowcount == 1
+    return {row[0] for row in await cursor.fetchall()}
+
+
+async def insert_outcome(conn: Connection, outcome: Outcome, decided_by: str) -> bool:
+    """As `insert_outcomes`, of one; whether it was not judged before."""
+    return bool(await insert_outcomes(conn, [outcome], decided_by))
 
 
 async def select_outcome(conn: Connection, task_id: str) -> Outcome | None:
@@ -59,26 +77,50 @@ async def last_reinstatement(conn: Connection, worker_id: str) -> datetime | Non
     return None if row is None else row[0]
 
 
-async def lock_record(conn: Connection, worker_id: str) -> Record:
-    """A worker's record, locked; one of a worker that was never judged is empty."""
+async def lock_records(conn: Connection, worker_ids: Sequence[str]) -> dict[str, Record]:
+    """Records of workers in id order, locked; one of a worker that was never judged is empty."""
+    ids = text_array(worker_ids)
     await conn.execute(
-        "INSERT INTO worker_records (worker_id) VALUES (%s) ON CONFLICT DO NOTHING", (worker_id,)
+        "INSERT INTO worker_records (worker_id) SELECT id FROM unnest(%s::text[]) AS w (id)"
+        " ORDER BY id ON CONFLICT DO NOTHING",
+        (ids,),
     )
     cursor = await conn.execute(
-        "SELECT good, bad, streak, suspicion FROM worker_records WHERE worker_id = %s FOR UPDATE",
-        (worker_id,),
+        "SELECT worker_id, good, bad, streak, suspicion FROM worker_records"
+        " WHERE worker_id = ANY(%s::text[]) ORDER BY worker_id FOR UPDATE",
+        (ids,),
     )
-    row = await cursor.fetchone()
-    return Record() if row is None else Record(*row)
+    return {row[0]: Record(*row[1:]) for row in await cursor.fetchall()}
+
+
+async def lock_record(conn: Connection, worker_id: str) -> Record:
+    """As `lock_records`, of one worker."""
+    return (await lock_records(conn, [worker_id]))[worker_id]
+
+
+async def update_records(conn: Connection, records: Mapping[str, Record]) -> None:
+    """Write records that are locked, by worker."""
+    await conn.execute(
+        """
+        UPDATE worker_records r SET good = c.good, bad = c.bad, streak = c.streak,
+            suspicion = c.suspicion
+        FROM unnest(%s::text[], %s::int[], %s::int[], %s::int[], %s::float8[])
+            AS c (worker_id, good, bad, streak, suspicion)
+        WHERE r.worker_id = c.worker_id COLLATE "C"
+        """,
+        (
+            text_array(records),
+            int_array([r.good for r in records.values()]),
+            int_array([r.bad for r in records.values()]),
+            int_array([r.streak for r in records.values()]),
+            [r.suspicion for r in records.values()],
+        ),
+    )
 
 
 async def update_record(conn: Connection, worker_id: str, record: Record) -> None:
-    """Write a record that is locked."""
-    await conn.execute(
-        "UPDATE worker_records SET good = %s, bad = %s, streak = %s, suspicion = %s"
-        " WHERE worker_id = %s",
-        (record.good, record.bad, record.streak, record.suspicion, worker_id),
-    )
+    """As `update_records`, of one worker."""
+    await update_records(conn, {worker_id: record})
 
 
 async def reset_streaks(conn: Connection, worker_ids: Sequence[str]) -> None:
