@@ -106,7 +106,11 @@ def _database() -> Iterator[str]:
 
 
 async def _run(shots: Sequence[Shot], out: Path, dsn: str) -> None:
-    async with running_node(dsn, background=False) as node, async_playwright() as playwright:
+    stripe = {"stripe_secret_key": "sk_test_pictures", "stripe_webhook_secret": "whsec_pictures"}
+    async with (
+        running_node(dsn, background=False, **stripe) as node,
+        async_playwright() as playwright,
+    ):
         story = await tell(node)
         browser = await playwright.chromium.launch(
             executable_path=chromium_path(),

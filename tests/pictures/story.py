@@ -12,6 +12,7 @@ from typing import Final
 from openclaw_jobs.kit.tokens import hash_token
 from openclaw_jobs.market import people
 from openclaw_jobs.market.open_accounts import create_funded_buyer
+from openclaw_jobs.market.send_message import NewMessage, send_message
 from tests.pictures.pages import Who
 from tests.running import Json, Node, Party
 
@@ -22,7 +23,9 @@ NEWCOMER: Final = "new@example.org"
 OPERATOR: Final = "olga@example.org"
 _AGENT: Final = "Mozilla/5.0 (X11; Linux x86_64) Chrome/146.0 Safari/537.36"
 
-_TASKS: Final = tomllib.loads(Path(__file__).with_name("tasks.toml").read_text())["task"]
+_TEXTS: Final = tomllib.loads(Path(__file__).with_name("tasks.toml").read_text())
+_TASKS: Final = _TEXTS["task"]
+_TALK: Final = _TEXTS["turn"]
 _WAITING: Final = (
     ("writing", "Rewrite this letter so that it is friendly and half as long."),
     ("research", "What changed in the law on small wind turbines this year?"),
@@ -48,10 +51,11 @@ async def tell(node: Node) -> Story:
     buyer = node.party(buyer_id, key.key)
     worker = await _worker(node)
     tasks = [await _live(buyer, worker, task) for task in _TASKS]
-    for category, prompt in _WAITING:
-        await _post(buyer, category, prompt)
     await buyer.ok("POST", f"/api/task/{tasks[0]}/rating", {"rating": "up"})
     await buyer.ok("POST", f"/api/task/{tasks[3]}/credit", {"reason": "May is missing."})
+    conversation = await _talk(node, buyer, worker)
+    for category, prompt in _WAITING:
+        await _post(buyer, category, prompt)
     await people.set_operator(node.market, OPERATOR, operator=True, actor="story")
     newcomer = await _session(node, NEWCOMER)
     sessions: dict[Who, str | None] = {
@@ -61,7 +65,13 @@ async def tell(node: Node) -> Story:
         "operator": await _session(node, OPERATOR, "Olga Petrova"),
         "worker": await _held(node, worker),
     }
-    facts = {"task": tasks[1], "credited": tasks[3], "worker": worker.id, "buyer": buyer_id}
+    facts = {
+        "task": tasks[1],
+        "credited": tasks[3],
+        "worker": worker.id,
+        "buyer": buyer_id,
+        "conversation": conversation,
+    }
     return Story(facts, sessions)
 
 
@@ -81,13 +91,37 @@ async def _live(buyer: Party, worker: Party, task: Mapping[str, str]) -> str:
     task_id = await _post(buyer, task["category"], task["prompt"].strip())
     work = await worker.ok("GET", "/api/work/next?wait=10")
     assert work["task_id"] == task_id
-    done: Json = {"task_id": task_id, "lease_token": work["lease_token"]}
+    await _submit(worker, work, task)
+    return task_id
+
+
+async def _submit(worker: Party, work: Json, task: Mapping[str, str]) -> None:
+    done: Json = {"task_id": work["task_id"], "lease_token": work["lease_token"]}
     if "result" in task:
         done |= {"status": "completed", "result": task["result"].strip()}
     else:
         done |= {"status": "failed", "error": "There are too many countries."}
     await worker.ok("POST", "/api/work/submit", done)
-    return task_id
+
+
+async def _talk(node: Node, buyer: Party, worker: Party) -> str:
+    """A conversation of the buyer's with the answers that it got."""
+    conversation: str | None = None
+    for number, turn in enumerate(_TALK):
+        message = NewMessage(
+            buyer_id=buyer.id,
+            conversation_id=conversation,
+            prompt=turn["prompt"],
+            category="data",
+            max_price_cents=None,
+            key=f"story-{number}",
+        )
+        conversation = (await send_message(node.market, message)).conversation_id
+        if "result" in turn:
+            work = await worker.ok("GET", "/api/work/next?wait=10")
+            await _submit(worker, work, turn)
+    assert conversation is not None
+    return conversation
 
 
 async def _session(node: Node, email: str, name: str | None = None) -> str:

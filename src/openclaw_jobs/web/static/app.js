@@ -238,3 +238,4 @@ addEventListener("pageshow", (event) => {
 });
 
 enhance();
+for (const here of $$(".side-nav [aria-current]")) here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.offsetLeft - 16;
