@@ -16,6 +16,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 
+# What a test writes holds no secret.
+PLUGINS := -p tests.plugins.no_leaks
+
 # Where a machine decides, a test that did not run has not passed.
 ifeq ($(CI),true)
 STRICT := -p tests.plugins.no_skips
@@ -49,7 +52,7 @@ parts: ## install what tests need of the system: browser, Redis, PgBouncer, fake
 # Without a part of the system its tests are skipped, which the script says and CI does not accept.
 test: $(STAMP) ## run every test (a real PostgreSQL is started for them)
 	@ops/install-test-parts.sh || true
-	$(BIN)/python -m pytest -n $(JOBS) $(STRICT) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) $(PLUGINS) $(STRICT) $(PYTEST_ARGS)
 
 soak: $(STAMP) ## live many random lives of all money together (STEPS=50000)
 	OPENCLAW_SOAK_STEPS=$(STEPS) $(BIN)/python -m pytest -n 0 -s tests/payments/test_money_machine.py $(PYTEST_ARGS)

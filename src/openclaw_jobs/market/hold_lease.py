@@ -5,7 +5,7 @@ from datetime import datetime
 from openclaw_jobs.dispatch.models import EndedLease
 from openclaw_jobs.dispatch.store import leases as store
 from openclaw_jobs.kit.errors import Problem, not_found
-from openclaw_jobs.kit.tokens import hash_token
+from openclaw_jobs.kit.tokens import hash_token, same_hash
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.submit_work import lease_lost, put_back
 from openclaw_jobs.market.unit import Unit, begin
@@ -52,7 +52,7 @@ async def release(
         if (
             not held
             or held[0].worker_id != worker_id
-            or held[0].token_hash != token_hash
+            or not same_hash(held[0].token_hash, token_hash)
             or not held[0].live
         ):
             raise await _refusal(unit, task_id, worker_id)

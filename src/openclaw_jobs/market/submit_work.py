@@ -20,7 +20,7 @@ from openclaw_jobs.dispatch.store import leases as store
 from openclaw_jobs.economy.rules import freeze_window
 from openclaw_jobs.kit.errors import Problem, not_found
 from openclaw_jobs.kit.timefmt import rfc3339_or_none
-from openclaw_jobs.kit.tokens import hash_token
+from openclaw_jobs.kit.tokens import hash_token, same_hash
 from openclaw_jobs.market.check_results import check_results
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.end_tasks import refund_tasks
@@ -143,7 +143,7 @@ class _Batch:
     def _holds(self, lease: Lease, at: int) -> bool:
         return (
             lease.worker_id == self._submissions[at].worker_id
-            and lease.token_hash == self._hashes[at]
+            and same_hash(lease.token_hash, self._hashes[at])
         )
 
     def _refusal(self, lease: Lease) -> Problem | None:
@@ -173,7 +173,7 @@ class _Batch:
         task_id, worker_id = submission.task_id, submission.worker_id
         mine = [a for a in attempts if a.task_id == task_id and a.worker_id == worker_id]
         for attempt in mine:
-            if attempt.token_hash == self._hashes[at]:
+            if same_hash(attempt.token_hash, self._hashes[at]):
                 if attempt.outcome == "completed":
                     return Receipt(task_id, *receipts[task_id], duplicate=True)
                 if attempt.outcome == "failed":
