@@ -148,7 +148,7 @@ def test_an_excerpt_shows_the_words_and_some_of_what_is_around_them() -> None:
     long = "before " * 40 + "The Needle\nin the hay " + "after " * 40
     before, match, after = rules.excerpt(long, ["needl"])
     assert match == "Needle"
-    assert before.startswith("…")
+    assert before.startswith("…before ")
     assert before.endswith("before The ")
     assert after.startswith(" in the hay after")
     assert after.endswith("…")

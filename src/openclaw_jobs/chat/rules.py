@@ -260,6 +260,9 @@ def excerpt(text: str, words: Sequence[str]) -> tuple[str, str, str]:
         return flat[: 2 * _AROUND_CHARS], "", ""
     start, end = match.span()
     first = max(0, start - _AROUND_CHARS)
+    if first:
+        # Not in the middle of a word, unless it is a very long one.
+        first = max(first, flat.find(" ", first, start) + 1)
     last = min(len(flat), end + _AROUND_CHARS)
     before = ("…" if first else "") + flat[first:start]
     after = flat[end:last] + ("…" if last < len(flat) else "")
