@@ -56,12 +56,14 @@ from openclaw_jobs.market.decide_payout import Providers
 from openclaw_jobs.market.grant_checks import stop_spending
 from openclaw_jobs.market.note_networks import Networks
 from openclaw_jobs.market.read_metrics import MetricsReader
+from openclaw_jobs.market.read_stats import StatsReader
 from openclaw_jobs.market.report_node import forget_node
 from openclaw_jobs.outside import make_providers
 from openclaw_jobs.payments.deposits import DepositDesk
 from openclaw_jobs.payments.reconciliation import RailRecords
 from openclaw_jobs.payments.reconciliation.setup import reconciled_rails
 from openclaw_jobs.settings import IDEMPOTENCY_RETENTION_HOURS, Settings
+from openclaw_jobs.web.office import Office
 from openclaw_jobs.web.routes import page_router
 from openclaw_jobs.web.site import Site, open_site
 
@@ -136,7 +138,7 @@ class Parts:
     loops: Sequence[Loop]
 
 
-def open_pages(runtime: Runtime) -> Site:
+def open_pages(runtime: Runtime, matcher: Matcher, rails: Sequence[RailRecords]) -> Site:
     """What the pages work with."""
     settings = runtime.settings
     return open_site(
@@ -144,6 +146,11 @@ def open_pages(runtime: Runtime) -> Site:
         desk=runtime.desk,
         payouts=runtime.providers,
         can_mail=runtime.mailer is not None,
+        office=Office(
+            stats=StatsReader(runtime.market, settings.coverage_alert_percent),
+            rails=rails,
+            dismiss=matcher.dismiss,
+        ),
         signer=runtime.signer,
         public_url=settings.public_url,
         production=settings.is_production,
@@ -207,7 +214,7 @@ def compose(runtime: Runtime) -> Parts:
             *operator_money_routes(market, rails),
             *stats_routes(market, runtime.desk, runtime.settings.coverage_alert_percent),
         ],
-        site=open_pages(runtime),
+        site=open_pages(runtime, matcher, rails),
         drain=drain,
         web_loops=[
             match,

@@ -12,6 +12,7 @@ from openclaw_jobs.web import (
     chat_export,
     deposit,
     landing,
+    operator,
     sign_in,
     static_routes,
 )
@@ -28,6 +29,7 @@ _AREAS: Final = (
     chat_export,
     buyer,
     deposit,
+    operator,
 )
 
 

@@ -14,6 +14,7 @@ from openclaw_jobs.market.decide_payout import Providers
 from openclaw_jobs.market.public_activity import PublicActivity
 from openclaw_jobs.payments.deposits import DepositDesk
 from openclaw_jobs.web.filters import FILTERS
+from openclaw_jobs.web.office import Office
 from openclaw_jobs.web.static_files import StaticFiles
 from openclaw_jobs.web.template_loader import open_templates
 
@@ -32,6 +33,7 @@ class Site:
         desk: Where deposits are taken.
         payouts: Who pays workers.
         can_mail: Whether letters leave this server.
+        office: What the operator's pages work with.
         templates: The Jinja environment.
         files: What is under `/static`.
         signer: Makes CSRF tokens, and signs what a cookie carries.
@@ -47,6 +49,7 @@ class Site:
     desk: DepositDesk
     payouts: Providers
     can_mail: bool
+    office: Office
     templates: jinja2.Environment
     files: StaticFiles
     signer: Signer
@@ -68,6 +71,7 @@ def open_site(
     desk: DepositDesk,
     payouts: Providers,
     can_mail: bool,
+    office: Office,
     signer: Signer,
     public_url: str | None,
     production: bool,
@@ -87,6 +91,7 @@ def open_site(
         desk=desk,
         payouts=payouts,
         can_mail=can_mail,
+        office=office,
         templates=open_templates(FILTERS, shared, watch=not production),
         files=files,
         signer=signer,
