@@ -238,4 +238,8 @@ addEventListener("pageshow", (event) => {
 });
 
 enhance();
-for (const here of $$(".side-nav [aria-current]")) here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.offsetLeft - 16;
+// Where one is stands in view, also at the end of a row that is longer than the phone is wide.
+for (const here of $$(".side-nav [aria-current]")) {
+  const row = here.parentElement, at = here.offsetLeft - row.offsetLeft;
+  if (at + here.offsetWidth > row.clientWidth) row.scrollLeft = at - 16;
+}
