@@ -216,6 +216,11 @@ async def test_without_enough_credit_the_text_waits(site: Node, visitors: Visito
     )
     await expect(elsewhere.page.locator("#trouble")).to_contain_text("Not enough credit")
     assert await balance(buyer) == 1
+    # To the deposit and back.
+    await link.click()
+    await page.wait_for_url("**/deposit?return_to=*")
+    await page.go_back()
+    await expect(page.get_by_role("textbox", name="Your message")).to_have_value("More than I have")
 
 
 async def test_nobody_pays_more_than_was_shown(site: Node, visitor: Visitor) -> None:
