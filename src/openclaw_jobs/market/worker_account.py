@@ -112,6 +112,14 @@ def _requirements(
     return [Requirement(r.name, r.current, r.required) for r in rules.requirements(threshold, has)]
 
 
+async def find_worker(market: Market, token_hash: bytes) -> str | None:
+    """The worker with the token of this hash."""
+    async with market.db.read() as conn:
+        found = await workers.by_token_hash(conn, [token_hash])
+    known = found.get(token_hash)
+    return None if known is None else known.worker_id
+
+
 async def change_profile(market: Market, worker_id: str, change: ProfileChange) -> None:
     """Change what a worker says of itself and what it wants.
 

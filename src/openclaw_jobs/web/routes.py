@@ -13,8 +13,13 @@ from openclaw_jobs.web import (
     deposit,
     landing,
     operator,
+    operator_config,
     sign_in,
     static_routes,
+    worker,
+    worker_guide,
+    worker_money,
+    worker_self,
 )
 
 __all__ = ["page_router"]
@@ -29,7 +34,12 @@ _AREAS: Final = (
     chat_export,
     buyer,
     deposit,
+    worker,
+    worker_guide,
+    worker_money,
+    worker_self,
     operator,
+    operator_config,
 )
 
 
