@@ -16,6 +16,7 @@ from openclaw_jobs.market.read_conversations import open_export
 from openclaw_jobs.market.share_result import read_shared
 from openclaw_jobs.web.filters import money, when
 from openclaw_jobs.web.pages import Page, PageRequest, buyer_of, render, site_of
+from openclaw_jobs.web.rendered import prepare
 
 _BUYER: Final = page_options(auth="buyer")
 _SHARED_HEADERS: Final = {
@@ -44,6 +45,7 @@ async def export_json(request: PageRequest, conversation_id: FromPath[str]) -> S
 async def shared(request: PageRequest, token: FromPath[str]) -> Page:
     """One result, for whoever has the link."""
     result = await read_shared(site_of(request).market, token)
+    await prepare([result.result])
     return render(
         request,
         "chat/shared.html",

@@ -15,6 +15,7 @@ from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.read_conversations import list_conversations, search_conversations
 from openclaw_jobs.market.read_tasks import QueuePlace, place_in_queue
 from openclaw_jobs.market.send_message import MessageQuote, quote_message
+from openclaw_jobs.web.rendered import prepare
 
 __all__ = [
     "DEFAULT_CATEGORY",
@@ -99,7 +100,8 @@ def categories(market: Market) -> list[tuple[str, str]]:
 
 
 async def views_of(market: Market, turns: Sequence[Turn]) -> list[TurnView]:
-    """Turns as they stand now, with the places of those that wait."""
+    """Turns as they stand now, with the places of those that wait; their texts are prepared."""
+    await prepare(answer.result for turn in turns for answer in turn.answers)
     waiting = [a for turn in turns for a in turn.answers if a.status == "queued"]
     places = await asyncio.gather(
         *(place_in_queue(market, a.category, a.queue_rank, a.task_id) for a in waiting)

@@ -9,7 +9,7 @@ import msgspec
 from markupsafe import Markup
 
 from openclaw_jobs.kit.timefmt import rfc3339
-from openclaw_jobs.web.markdown import render_markdown
+from openclaw_jobs.web.rendered import rendered
 
 __all__ = ["FILTERS", "money"]
 
@@ -50,6 +50,6 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "when": when,
     "plural": plural,
     "json_attr": json_attr,
-    "markdown": render_markdown,
+    "markdown": rendered,
 }
 """By the names under which templates know them."""

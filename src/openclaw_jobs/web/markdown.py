@@ -28,6 +28,8 @@ MAX_CHARS: Final = 300_000
 """Above, a text is shown as it is; a result is bounded by `payload_limits.work_submit` anyway."""
 MAX_MARKERS: Final = 8_000
 """Above this many characters that mean something in Markdown, too."""
+MAX_LINES: Final = 3_000
+"""Above this many lines, too: a list has an item on each."""
 _MAX_NESTING: Final = 20
 _MAX_COLOURED_CHARS: Final = 30_000
 _COLOUR_BUDGET_S: Final = 0.15
@@ -203,7 +205,11 @@ def render_markdown(text: str | None) -> Markup:
         return Markup("")
     # A lone surrogate is no text that could be sent.
     text = text.encode(errors="replace").decode()
-    if len(text) > MAX_CHARS or len(_MARKERS.findall(text)) > MAX_MARKERS:
+    if (
+        len(text) > MAX_CHARS
+        or text.count("\n") > MAX_LINES
+        or len(_MARKERS.findall(text)) > MAX_MARKERS
+    ):
         return _plain(text)
     try:
         made = _PARSER.render(text, {"colours": _Colours()})
