@@ -7,6 +7,7 @@ writes it; `rules` derives prices and shares from it. No other module writes an 
 from openclaw_jobs.economy.cache import ConfigCache
 from openclaw_jobs.economy.models import (
     SECTIONS,
+    Abuse,
     Commissions,
     ComparisonRule,
     Config,
@@ -38,6 +39,7 @@ from openclaw_jobs.economy.seed import DEFAULT_CONFIG
 __all__ = [
     "DEFAULT_CONFIG",
     "SECTIONS",
+    "Abuse",
     "Commissions",
     "ComparisonRule",
     "Config",

@@ -33,6 +33,8 @@ BudgetPercent: TypeAlias = (
     Annotated[int, Meta(ge=0, le=1000)] | Annotated[float, Meta(ge=0, le=1000)]
 )
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=1_000_000)]
+Attempted: TypeAlias = Annotated[int, Meta(ge=1, le=1_000_000)]
+WatchHours: TypeAlias = Annotated[int, Meta(ge=1, le=720)]
 Attempts: TypeAlias = Annotated[int, Meta(ge=1, le=100)]
 WaitSeconds: TypeAlias = (
     Annotated[int, Meta(ge=0, le=30 * _DAY_SECONDS)]
@@ -212,6 +214,26 @@ class Retention(Section, frozen=True, kw_only=True):
     task_text_days: Annotated[int, Meta(ge=1, le=36_500)] | None
 
 
+class Abuse(Section, frozen=True, kw_only=True):
+    """From when on something looks like abuse; see `docs/how-to/fight-abuse.md`."""
+
+    window_hours: WatchHours
+    unfinished_claims_min: Attempted
+    unfinished_rate_limit: Rate
+    new_worker_completed: Count
+    new_worker_max_concurrent: Annotated[int, Meta(ge=1, le=1000)]
+    workers_per_network_per_day: Attempted
+    sign_ups_per_network_per_day: Attempted
+    bonuses_per_network_per_day: Attempted
+    one_bonus_per_mailbox: bool
+    bonus_for_disposable_mail: bool
+    separate_own_workers: bool
+    payout_changes_max: Attempted
+    payout_changes_days: Annotated[int, Meta(ge=1, le=365)]
+    rejected_credits_max: Attempted
+    scan_texts: bool
+
+
 class PayloadLimits(Section, frozen=True, kw_only=True):
     """The largest body of each kind of call, in bytes."""
 
@@ -234,6 +256,7 @@ ConfigKey: TypeAlias = Literal[
     "rate_limits",
     "payload_limits",
     "retention",
+    "abuse",
 ]
 
 SECTIONS: Final[Mapping[str, type[Section]]] = {
@@ -247,6 +270,7 @@ SECTIONS: Final[Mapping[str, type[Section]]] = {
     "rate_limits": RateLimits,
     "payload_limits": PayloadLimits,
     "retention": Retention,
+    "abuse": Abuse,
 }
 """Every configuration key with the type of its value, in the order they are shown."""
 
@@ -264,6 +288,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     rate_limits: RateLimits
     payload_limits: PayloadLimits
     retention: Retention
+    abuse: Abuse
     versions: dict[str, int]
 
 

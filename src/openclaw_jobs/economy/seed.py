@@ -7,6 +7,7 @@ read from here until somebody sets it.
 from typing import Final
 
 from openclaw_jobs.economy.models import (
+    Abuse,
     Commissions,
     ComparisonRule,
     Config,
@@ -126,6 +127,25 @@ PAYLOAD_LIMITS: Final = PayloadLimits(
 
 RETENTION: Final = Retention(task_text_days=365)
 
+# Loose enough for honest newcomers and for offices behind one address; a public market may tighten.
+ABUSE: Final = Abuse(
+    window_hours=24,
+    unfinished_claims_min=100,
+    unfinished_rate_limit=0.9,
+    new_worker_completed=20,
+    new_worker_max_concurrent=100,
+    workers_per_network_per_day=100,
+    sign_ups_per_network_per_day=20,
+    bonuses_per_network_per_day=3,
+    one_bonus_per_mailbox=True,
+    bonus_for_disposable_mail=False,
+    separate_own_workers=True,
+    payout_changes_max=3,
+    payout_changes_days=7,
+    rejected_credits_max=3,
+    scan_texts=True,
+)
+
 DEFAULT_CONFIG: Final = Config(
     pricing=PRICING,
     packs=PACKS,
@@ -137,6 +157,7 @@ DEFAULT_CONFIG: Final = Config(
     rate_limits=RATE_LIMITS,
     payload_limits=PAYLOAD_LIMITS,
     retention=RETENTION,
+    abuse=ABUSE,
     versions={},
 )
 """Every section as seeded. Its `versions` are empty, as none of it was read from a database."""
