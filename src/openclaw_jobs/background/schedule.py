@@ -14,7 +14,7 @@ from openclaw_jobs.market.decide_payout import Providers
 from openclaw_jobs.market.draw_checks import LOOK_EVERY_S
 from openclaw_jobs.market.erase_old_texts import erase_old_texts
 from openclaw_jobs.market.inject_gold import spend_on_checks
-from openclaw_jobs.market.judge_checks import judge_checks
+from openclaw_jobs.market.judge_checks import follow_ready
 from openclaw_jobs.market.note_networks import Networks
 from openclaw_jobs.market.open_deposit import end_unborn_deposits
 from openclaw_jobs.market.post_fees import post_fees
@@ -62,7 +62,7 @@ def check_jobs(market: Market) -> list[Periodic]:
     """
     return [
         Periodic("due-checks", LOOK_EVERY_S, partial(follow_due, market), market.checks_due),
-        Periodic("judge-checks", LOOK_EVERY_S, partial(judge_checks, market), market.checks_ready),
+        Periodic("judge-checks", LOOK_EVERY_S, partial(follow_ready, market), market.checks_ready),
         Periodic("stop-suspects", 3.0, partial(stop_suspects, market)),
         Periodic("review-tiers", 10.0, partial(review_tiers, market)),
     ]

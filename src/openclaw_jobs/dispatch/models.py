@@ -176,7 +176,8 @@ class Lease(msgspec.Struct, frozen=True):
 
     `now` is the database's; `live`: the lease is not past its end by that clock. Without a buyer
     the task is the platform's own; `check_id` is the check that looks at it. `record` is what
-    checks have found of the worker, `pending` how many of its results are being looked at.
+    checks have found of the worker, `pending` how many of its results are being looked at, as far
+    as that matters (see `quality.rules.check_rate`).
     """
 
     task_id: str

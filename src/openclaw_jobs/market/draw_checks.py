@@ -12,6 +12,9 @@ from openclaw_jobs.quality.checks import CheckKind, NewCheck
 LOOK_EVERY_S: Final = 1.0
 """How often it is looked for checks that other processes have made due."""
 
+SPACING_S: Final = 0.05
+"""The least pause between two looks, however many are due: then they share a transaction."""
+
 
 def draw_shadow(
     market: Market, unit: Unit, task_id: str, category: str, price_cents: int
@@ -82,5 +85,6 @@ def random_delay(market: Market, unit: Unit) -> float:
     """After how many seconds a hidden task is queued: any time up to the longest alike."""
     seconds = market.rng.random() * float(market.config.quality.check_delay_seconds)
     # What is due later is found in time without being woken.
-    unit.checks_due = unit.checks_due or seconds <= LOOK_EVERY_S
+    if seconds <= LOOK_EVERY_S and (unit.due_in_seconds is None or seconds < unit.due_in_seconds):
+        unit.due_in_seconds = seconds
     return seconds

@@ -10,6 +10,7 @@ from openclaw_jobs.economy.rules import by_category
 from openclaw_jobs.kit.failpoints import failpoint
 from openclaw_jobs.market.apply_verdict import apply_finding
 from openclaw_jobs.market.context import Market
+from openclaw_jobs.market.draw_checks import SPACING_S
 from openclaw_jobs.market.unit import begin
 from openclaw_jobs.quality import comparing
 from openclaw_jobs.quality import store_checks as store
@@ -37,9 +38,15 @@ async def judge_checks(market: Market) -> int:
         seen.update((texts.check_id, texts.stage) for texts in fresh)
         for few in (fresh[at : at + _AT_ONCE] for at in range(0, len(fresh), _AT_ONCE)):
             moved += sum(await asyncio.gather(*(_judge_or_give_up(market, one) for one in few)))
-        if not fresh:
+        if not fresh or len(ready) < _BATCH:
             break
     return moved
+
+
+async def follow_ready(market: Market) -> None:
+    """Judge what is ready; the next look is a moment later, so that several share one."""
+    await judge_checks(market)
+    await asyncio.sleep(SPACING_S)
 
 
 async def _judge_or_give_up(market: Market, texts: Texts) -> bool:

@@ -9,7 +9,7 @@ from openclaw_jobs.economy import price_bonus_seconds
 from openclaw_jobs.kit.failpoints import failpoint
 from openclaw_jobs.kit.ids import new_id
 from openclaw_jobs.market.context import Market
-from openclaw_jobs.market.draw_checks import LOOK_EVERY_S
+from openclaw_jobs.market.draw_checks import LOOK_EVERY_S, SPACING_S
 from openclaw_jobs.market.end_tasks import refund_tasks
 from openclaw_jobs.market.unit import Unit, begin
 from openclaw_jobs.quality import store_checks as store
@@ -33,11 +33,10 @@ async def queue_checks(market: Market) -> int:
     """
     queued = 0
     delay = float(market.config.quality.check_delay_seconds)
-    if delay > _LATE_S:
-        async with begin(market) as unit:
-            await store.spread_late(unit.conn, _LATE_S, delay)
     for _ in range(_MAX_BATCHES):
-        async with begin(market) as unit:
+        async with begin(market, pipelined=True) as unit:
+            if delay > _LATE_S:
+                await store.spread_late(unit.conn, _LATE_S, delay)
             due = await store.lock_due(unit.conn, _BATCH)
             for check in due:
                 queued += await _queue(market, unit, check)
@@ -48,17 +47,17 @@ async def queue_checks(market: Market) -> int:
 
 
 async def follow_due(market: Market) -> None:
-    """Queue what is due, and be woken when the next is, to the millisecond.
+    """Queue what is due, and be woken when the next is.
 
-    So no hidden task joins the queue at the turn of a second, or with others.
+    So no hidden task joins the queue at the turn of a second, or with others, but for those that
+    are due in the same moment.
     """
     market.checks_due.clear()
+    await queue_checks(market)
     seconds = await _seconds_to_next(market)
-    if seconds is not None and seconds <= 0:
-        await queue_checks(market)
-        seconds = await _seconds_to_next(market)
     if seconds is not None and seconds <= LOOK_EVERY_S:
         asyncio.get_running_loop().call_later(max(0.0, seconds), market.checks_due.set)
+    await asyncio.sleep(SPACING_S)
 
 
 async def _seconds_to_next(market: Market) -> float | None:

@@ -1,5 +1,6 @@
 """The unit of work: one transaction, its events, its wake-ups, and the answer to be repeated."""
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -34,7 +35,7 @@ class Unit:
         reserved_cents: What it has taken of this process's budget of checks.
         paid_cents: What it settled of buyers' tasks.
         paid_claims: How many of buyers' tasks it handed out.
-        checks_due: Whether a check has a hidden task to queue soon.
+        due_in_seconds: After how long the first of its checks has a hidden task to queue, if soon.
         checks_ready: Whether a check may have results to compare.
     """
 
@@ -47,7 +48,7 @@ class Unit:
         self.reserved_cents = 0
         self.paid_cents = 0
         self.paid_claims = 0
-        self.checks_due = False
+        self.due_in_seconds: float | None = None
         self.checks_ready = False
 
     def tell(
@@ -70,7 +71,8 @@ class Unit:
         self.events.clear()
         self.queued.clear()
         self.paid_cents = self.paid_claims = 0
-        self.checks_due = self.checks_ready = False
+        self.due_in_seconds = None
+        self.checks_ready = False
 
 
 class Replay(msgspec.Struct, Generic[T], frozen=True):
@@ -125,8 +127,8 @@ async def _begin(market: Market, *, pipelined: bool) -> AsyncIterator[Unit]:
     failpoint("transaction.committed")
     if unit.paid_cents or unit.paid_claims:
         market.checks.count(paid_cents=unit.paid_cents, paid_claims=unit.paid_claims)
-    if unit.checks_due:
-        market.checks_due.set()
+    if unit.due_in_seconds is not None:
+        asyncio.get_running_loop().call_later(unit.due_in_seconds, market.checks_due.set)
     if unit.checks_ready:
         market.checks_ready.set()
     if unit.events or unit.queued:

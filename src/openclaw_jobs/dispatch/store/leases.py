@@ -8,13 +8,17 @@ from openclaw_jobs.db import Connection
 from openclaw_jobs.db.arrays import bytes_array, int_array, text_array
 from openclaw_jobs.dispatch.models import EndedLease, Lease, PastAttempt
 from openclaw_jobs.quality.record import Record
+from openclaw_jobs.quality.rules import ALWAYS_BEGUN, ALWAYS_CHECKED
 
-_LEASE = """t.id, l.worker_id, l.token_hash, l.attempt, l.rate_bp, l.earning_cents,
+# How many checks are under way is asked only while it matters, and no further than it does.
+_LEASE = f"""t.id, l.worker_id, l.token_hash, l.attempt, l.rate_bp, l.earning_cents,
     l.claimed_at, l.expires_at > now(), t.buyer_id, t.category, t.price_cents, t.promo_cents,
     t.failures, w.standing, w.suspended_until, now(), t.check_id,
-    (SELECT count(*) FROM checks c WHERE c.first_worker_id = l.worker_id
-        AND c.stage NOT IN ('decided', 'void')),
-    r.good, r.bad, r.streak, r.suspicion"""
+    CASE WHEN coalesce(r.good + r.bad, 0) < {ALWAYS_CHECKED} THEN (
+        SELECT count(*) FROM (SELECT FROM checks c WHERE c.first_worker_id = l.worker_id
+            AND c.stage NOT IN ('decided', 'void') LIMIT {ALWAYS_BEGUN}) AS pending)
+        ELSE 0 END,
+    r.good, r.bad, r.streak, r.suspicion"""  # noqa: S608 - own numbers
 
 
 def _lease(row: Sequence[Any]) -> Lease:
