@@ -289,6 +289,8 @@ async def test_it_works_without_script(site: Node, visitors: Visitors) -> None:
     await page.get_by_role("link", name="Plain").click()
     await page.get_by_label("This conversation").click()
     await page.get_by_role("button", name="Delete").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Delete “Plain”?")
+    await page.get_by_role("button", name="Delete").click()
     await expect(page.locator(".flashes")).to_contain_text("deleted")
     assert (await list_conversations(site.market, buyer.id, None, 9)).conversations == []
 

@@ -21,7 +21,7 @@ from openclaw_jobs.market.change_conversation import (
 )
 from openclaw_jobs.market.credit_task import credit_task
 from openclaw_jobs.market.rate_task import rate_task
-from openclaw_jobs.market.read_conversations import find_task, read_turn
+from openclaw_jobs.market.read_conversations import find_task, read_conversation, read_turn
 from openclaw_jobs.market.send_message import NewMessage, send_message
 from openclaw_jobs.market.share_result import revoke_shares, share_result
 from openclaw_jobs.web.chat_views import (
@@ -33,7 +33,15 @@ from openclaw_jobs.web.chat_views import (
 )
 from openclaw_jobs.web.filters import money
 from openclaw_jobs.web.forms import form
-from openclaw_jobs.web.pages import Page, PageRequest, buyer_of, public_url, redirect, site_of
+from openclaw_jobs.web.pages import (
+    Page,
+    PageRequest,
+    buyer_of,
+    public_url,
+    redirect,
+    render,
+    site_of,
+)
 
 _WRITE: Final = page_options(auth="buyer", rate="buyer_write")
 _SEND: Final = page_options(auth="buyer", rate="task_submit", body_limit="task_input")
@@ -167,8 +175,18 @@ async def rename(request: PageRequest, conversation_id: FromPath[str]) -> Page:
 
 @post("/chat/{conversation_id:str}/delete", opt=_WRITE, status_code=_SEE_OTHER)
 async def delete(request: PageRequest, conversation_id: FromPath[str]) -> Page:
-    """Delete a conversation."""
-    act = delete_conversation(site_of(request).market, buyer_of(request), conversation_id)
+    """Delete a conversation, once it was confirmed."""
+    fields = await form(request, "sure")
+    market, buyer_id = site_of(request).market, buyer_of(request)
+    if fields["sure"] != "yes":
+        view = await read_conversation(market, buyer_id, conversation_id)
+        return render(
+            request,
+            "chat/delete.html",
+            title="Delete a conversation",
+            conversation=view.conversation,
+        )
+    act = delete_conversation(market, buyer_id, conversation_id)
     return await _act(request, "/chat", act, lambda _: "The conversation is deleted.")
 
 
