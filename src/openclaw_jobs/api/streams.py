@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 from litestar import Router, get
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, HeaderParameter, QueryParameter
+from litestar.params import FromPath, HeaderParameter
 from litestar.response.base import ASGIResponse
 from litestar.types import ASGIApp
 
@@ -40,16 +40,6 @@ LastEventId = Annotated[
     ),
 ]
 
-# An EventSource sends `Last-Event-ID` only when it comes back.
-After = Annotated[
-    int | None,
-    QueryParameter(
-        ge=0,
-        le=2**63 - 1,
-        description="As `Last-Event-ID`, for a client that cannot set a header at first.",
-    ),
-]
-
 
 def streams_router(db: Database, bus: Bus) -> Router:
     """The routes, over the events in `db` of which `bus` tells."""
@@ -63,16 +53,13 @@ def streams_router(db: Database, bus: Bus) -> Router:
         security=[{"buyer": []}],
         responses={200: _spec(), **problem_responses("validation_failed")},
     )
-    async def follow_buyer(
-        request: ApiRequest, last_event_id: LastEventId = None, after: After = None
-    ) -> ASGIApp:
+    async def follow_buyer(request: ApiRequest, last_event_id: LastEventId = None) -> ASGIApp:
         """Server-Sent Events of all your tasks and your balance.
 
-        Begins with what happens from now on, or after `Last-Event-ID`, or else after `after`. Ends
-        when the server restarts: come back with the last `id`.
+        Begins with what happens from now on, or after `Last-Event-ID`. Ends when the server
+        restarts: come back with the last `id`.
         """
-        known = parse_last_event_id(last_event_id)
-        after = after if known is None else known
+        after = parse_last_event_id(last_event_id)
         buyer_id = request.buyer_id
         return _counted(request, event_stream(stream(db, bus, buyer_id, after)))
 
