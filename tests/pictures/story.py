@@ -56,6 +56,12 @@ async def tell(node: Node) -> Story:
     conversation = await _talk(node, buyer, worker)
     for category, prompt in _WAITING:
         await _post(buyer, category, prompt)
+    # So that what waits is of one age, however long the pictures take.
+    async with node.market.db.transaction() as conn:
+        await conn.execute(
+            "UPDATE tasks SET created_at = created_at - interval '4 minutes'"
+            " WHERE status = 'queued'"
+        )
     await people.set_operator(node.market, OPERATOR, operator=True, actor="story")
     newcomer = await _session(node, NEWCOMER)
     sessions: dict[Who, str | None] = {
