@@ -12,6 +12,7 @@ from tests.market.steps import (
     lease_of,
     post,
     recover,
+    sql,
     status_of,
 )
 from tests.quality.check_steps import (
@@ -30,9 +31,9 @@ async def test_the_buyer_gets_its_own_and_the_copy_is_the_platforms(node: Node) 
     await quality(node, shadow_rate=1)
     buyer, first, second = await node.buyer(), await node.worker(), await node.worker()
     posted = await post(buyer)
+    claimed = await claim(first)
     assert await queue_checks(node.market) == 1
 
-    claimed = await claim(first)
     copied = await claim(second)
     assert claimed["task_id"] == posted["id"]
     assert copied["task_id"] > posted["id"], "it is as new as a task posted now"
@@ -62,19 +63,21 @@ async def test_the_buyer_gets_its_own_and_the_copy_is_the_platforms(node: Node) 
 async def test_no_worker_has_both(node: Node) -> None:
     await quality(node, shadow_rate=1)
     buyer, alone = await node.buyer(), await node.worker()
-    await post(buyer)
-    await queue_checks(node.market)
+    posted = await post(buyer)
+    assert await queue_checks(node.market) == 0, "a copy takes nobody from its original"
 
     both = await alone.ok("GET", "/api/work/next?max=10")
+    await sql(node, "UPDATE checks SET due_at = now() RETURNING id")
+    assert await queue_checks(node.market) == 1
     more = await alone.ok("GET", "/api/work/next?max=10")
 
-    assert len(both["tasks"]) == 1
+    assert [task["task_id"] for task in both["tasks"]] == [posted["id"]]
     assert more["tasks"] == []
 
 
 async def test_a_check_ends_with_its_original(node: Node) -> None:
     await quality(node, shadow_rate=1)
-    buyer, worker = await node.buyer(), await node.worker()
+    buyer, worker, other = await node.buyer(), await node.worker(), await node.worker()
     cancelled = (await post(buyer))["id"]
     await buyer.ok("POST", f"/api/task/{cancelled}/cancel")
     await queue_checks(node.market)
@@ -83,11 +86,14 @@ async def test_a_check_ends_with_its_original(node: Node) -> None:
     ]
     # Its copy is in the queue by now.
     second = (await post(buyer))["id"]
+    lease = await claim(worker)
     await queue_checks(node.market)
+    fields = {"task_id": second, "lease_token": lease["lease_token"]}
+    await worker.ok("POST", "/api/work/release", fields, 204)
     await buyer.ok("POST", f"/api/task/{second}/cancel")
     await recover(node)
 
-    assert (await worker.get("/api/work/next")).status_code == 204
+    assert (await other.get("/api/work/next")).status_code == 204
     found = await rows(node, "SELECT stage, spent_cents, reserved_cents FROM checks ORDER BY id")
     assert found == [("void", 0, 0)] * 2
     assert await balance(buyer) == 10_000
@@ -99,8 +105,9 @@ async def test_a_copy_that_is_under_way_as_its_check_ends_is_paid(node: Node) ->
     buyer, first, second = await node.buyer(), await node.worker(), await node.worker()
     await node.configure("dispatch", max_attempts=1)
     await post(buyer)
+    original = await claim(first)
     await queue_checks(node.market)
-    original, copied = await claim(first), await claim(second)
+    copied = await claim(second)
     await fail(first, original)
 
     receipt = await complete(second, copied, RIGHT)
@@ -190,8 +197,9 @@ async def test_original_and_copy_in_one_batch(node: Node) -> None:
     await quality(node, shadow_rate=1)
     buyer, first, second = await node.buyer(), await node.worker(), await node.worker()
     task_id = (await post(buyer))["id"]
+    original = await claim(first)
     await queue_checks(node.market)
-    original, copied = await claim(first), await claim(second)
+    copied = await claim(second)
     # Submissions that arrive together share a transaction.
     await asyncio.gather(complete(first, original, RIGHT), complete(second, copied, RIGHT))
     await settle(node)

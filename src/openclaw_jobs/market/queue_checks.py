@@ -22,6 +22,9 @@ from openclaw_jobs.tasks.rules import queue_rank
 _LATE_S: Final = 60.0
 """What is so late, after a time without a process for it, is spread anew and comes in no burst."""
 
+_LATER_S: Final = (0.5, 5.0)
+"""How much later it is looked again whether an original has left the queue."""
+
 _BATCH: Final = 50
 _MAX_BATCHES: Final = 100
 
@@ -73,6 +76,11 @@ async def _queue(market: Market, unit: Unit, check: Check) -> bool:
     source = await hidden.select_source(unit.conn, check.original_task_id, check.gold_id)
     if source is None:
         await store.set_void(unit.conn, check.check_id, "there is nothing to do again")
+        return False
+    if source.waiting:
+        # Were its copy shown to the only worker there is, the buyer's own task would find none.
+        seconds = market.rng.uniform(*_LATER_S)
+        await store.postpone(unit.conn, check.check_id, seconds)
         return False
     if check.gold_id is None and source.readers >= MAX_READERS:
         await store.set_void(unit.conn, check.check_id, "enough workers were shown it")

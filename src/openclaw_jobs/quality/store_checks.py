@@ -194,6 +194,14 @@ async def set_queued(conn: Connection, check_id: str, task_id: str) -> None:
     )
 
 
+async def postpone(conn: Connection, check_id: str, seconds: float) -> None:
+    """Have the hidden task of a locked check queued later."""
+    await conn.execute(
+        "UPDATE checks SET due_at = now() + make_interval(secs => %s) WHERE id = %s",
+        (seconds, check_id),
+    )
+
+
 async def set_void(conn: Connection, check_id: str, reason: str) -> None:
     """End a check that is locked, with nobody blamed; its reserve returns."""
     await conn.execute(

@@ -11,7 +11,8 @@ MAX_EXPOSURES = 5
 class Source(msgspec.Struct, frozen=True):
     """What is to be done again, by whom at the least, and how many were shown it.
 
-    `lineage` is what all tasks with this text have in common.
+    `lineage` is what all tasks with this text have in common; `waiting`: the original itself is
+    still in the queue.
     """
 
     lineage: str
@@ -19,6 +20,7 @@ class Source(msgspec.Struct, frozen=True):
     messages: str | None
     min_tier: int
     readers: int
+    waiting: bool
 
 
 async def select_source(
@@ -32,11 +34,12 @@ async def select_source(
     cursor = await conn.execute(
         """
         SELECT coalesce(t.lineage, t.id), i.prompt, i.messages, t.min_tier,
-            (SELECT count(*) FROM lineage_readers r WHERE r.lineage = coalesce(t.lineage, t.id))
+            (SELECT count(*) FROM lineage_readers r WHERE r.lineage = coalesce(t.lineage, t.id)),
+            t.status = 'queued'
         FROM tasks t JOIN task_inputs i ON i.task_id = t.id
         WHERE t.id = %(original)s AND t.status NOT IN ('failed', 'cancelled', 'expired')
             AND num_nonnulls(i.prompt, i.messages) = 1
-        UNION ALL SELECT id, prompt, messages, 0, 0 FROM golds
+        UNION ALL SELECT id, prompt, messages, 0, 0, false FROM golds
         WHERE id = %(gold)s AND retired_at IS NULL
         """,
         {"original": original_task_id, "gold": gold_id},
