@@ -7,19 +7,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
 from playwright.async_api import expect
 
 from openclaw_jobs.market.read_conversations import list_conversations
 from tests.client.program import Child, start
 from tests.market.steps import balance, claim, complete, fail
 from tests.running import Node, Party
-from tests.web.browser import PHONE, WIDE, Visitor, Visitors, browser_tests
+from tests.web.browser import PHONE, Visitor, Visitors, browser_tests
 from tests.web.chat_steps import answer, answered, enter, last_turn, say
 
 pytestmark = browser_tests
-
-SIZES = pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
 
 # Repeats the last message as a list, and says so on the way.
 PROGRAM = (
@@ -49,11 +46,9 @@ async def beat(worker: Party, claimed: dict[str, str], progress: str) -> None:
     await worker.ok("POST", "/api/work/heartbeat", {**lease, "progress": progress})
 
 
-@SIZES
 async def test_a_talk_with_a_worker_and_a_credit(
-    site: Node, visitors: Visitors, tmp_path: Path, size: tuple[int, int]
+    site: Node, visitor: Visitor, tmp_path: Path
 ) -> None:
-    visitor = await visitors(size)
     buyer = await enter(site, visitor)
     page = visitor.page
     await page.get_by_role("textbox", name="Your message").fill("Name a river")
@@ -138,7 +133,6 @@ async def test_two_answers_are_compared_and_one_is_chosen(site: Node, visitor: V
     assert boxes[0]["y"] == boxes[1]["y"]
     await turn.get_by_role("button", name="Choose this one").click()
     await expect(turn.locator(".answer.chosen")).to_contain_text("Violets")
-    await visitor.inspect()
     await say(visitor, "One more line")
     given = await claim(first)
     assert [m["content"] for m in given["messages"]] == [
@@ -176,6 +170,7 @@ async def test_two_browsers_of_one_buyer_stay_in_step(site: Node, visitors: Visi
     await one.page.get_by_label("Title").fill("A new name")
     await one.page.get_by_role("button", name="Rename").click()
     await expect(other.page.locator("#chat-title")).to_have_text("A new name")
+    await other.inspect()
 
 
 async def test_a_double_click_and_a_reload_send_once(site: Node, visitor: Visitor) -> None:
