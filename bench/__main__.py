@@ -14,7 +14,7 @@ import typer
 import uvloop
 from rich.console import Console
 
-from bench import checks, depth, http, kernel, limits, pages, parked, settlement
+from bench import checks, depth, http, kernel, limits, pages, parked, settlement, town
 from bench.report import Figure, show
 from bench.stage import Stage, open_stage
 from openclaw_jobs.logs import configure_logging
@@ -28,6 +28,7 @@ PARTS: dict[str, Callable[[Stage], Awaitable[list[Figure]]]] = {
     "money": settlement.run,
     "checks": checks.run,
     "pages": pages.run,
+    "town": town.run,
 }
 
 

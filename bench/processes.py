@@ -58,9 +58,9 @@ class Client:
         """See `client`."""
         self._process = process
 
-    async def ready(self) -> None:
-        """Return when it is ready."""
-        await _line(self._process)
+    async def ready(self) -> str:
+        """What it says when it is ready."""
+        return await _line(self._process)
 
     async def go(self) -> None:
         """Give it the word."""
@@ -78,16 +78,23 @@ class Client:
 
 
 @contextlib.asynccontextmanager
-async def client(**task: Any) -> AsyncIterator[Client]:  # noqa: ANN401 - JSON
-    """A client process of `bench.driver` with this task."""
-    process = await _start("bench.driver")
+async def starting(module: str, task: dict[str, Any]) -> AsyncIterator[Client]:
+    """A client process of a module with this task, which is not ready yet."""
+    process = await _start(module)
     try:
         made = Client(process)
         await made.say(msgspec.json.encode(task).decode())
-        await made.ready()
         yield made
     finally:
         await _stop(process)
+
+
+@contextlib.asynccontextmanager
+async def client(**task: Any) -> AsyncIterator[Client]:  # noqa: ANN401 - JSON
+    """A client process of `bench.driver` with this task."""
+    async with starting("bench.driver", task) as made:
+        await made.ready()
+        yield made
 
 
 async def _start(module: str, *arguments: str) -> asyncio.subprocess.Process:
