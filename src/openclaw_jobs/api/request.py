@@ -34,10 +34,11 @@ from openclaw_jobs.kit.errors import Problem
 from openclaw_jobs.kit.idempotency import ReplayKey
 from openclaw_jobs.kit.ids import is_id
 from openclaw_jobs.kit.log_context import note
+from openclaw_jobs.kit.sse import until_hung_up
 from openclaw_jobs.market.unit import Replay
 from openclaw_jobs.workers.models import WorkerIdentity
 
-__all__ = ["ApiRequest", "until_hung_up"]
+__all__ = ["ApiRequest"]
 
 T = TypeVar("T")
 
@@ -240,14 +241,6 @@ class ApiRequest(Request[Any, Any, State]):
         replay: Replay[None] | None = self.replay(lambda _: None)
         if replay is not None and application.refuse_once is not None:
             await application.refuse_once(replay, problem)
-
-
-async def until_hung_up(receive: Any) -> None:  # noqa: ANN401 - ASGI
-    """Wait for `http.disconnect`, dropping whatever of the body comes before."""
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return
 
 
 async def _read(receive: Any, limit: int) -> bytes:  # noqa: ANN401 - ASGI

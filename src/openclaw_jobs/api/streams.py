@@ -1,8 +1,5 @@
 """`GET /api/events` and `GET /api/task/{id}/events`: what happens, as it happens."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
 from typing import Annotated, Any, Final
 
 from litestar import Router, get
@@ -13,21 +10,16 @@ from litestar.types import ASGIApp
 
 from openclaw_jobs.api.guards import route_options
 from openclaw_jobs.api.openapi import problem_responses
-from openclaw_jobs.api.request import ApiRequest, until_hung_up
+from openclaw_jobs.api.request import ApiRequest
 from openclaw_jobs.db import Database
 from openclaw_jobs.events import Bus, parse_last_event_id, read_after, stream
 from openclaw_jobs.kit.errors import not_found
 from openclaw_jobs.kit.ids import is_id
+from openclaw_jobs.kit.sse import EventStream
 from openclaw_jobs.tasks import TERMINAL, store
 
-__all__ = ["event_stream", "streams_router"]
+__all__ = ["streams_router"]
 
-_HEADERS: Final = (
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-store"),
-    # nginx would otherwise gather a few kilobytes before it passes any on.
-    (b"x-accel-buffering", b"no"),
-)
 _NO_CONTENT: Final = 204
 MAX_STREAMS: Final = 100
 """The most streams of one buyer that a process keeps open."""
@@ -61,7 +53,7 @@ def streams_router(db: Database, bus: Bus) -> Router:
         """
         after = parse_last_event_id(last_event_id)
         buyer_id = request.buyer_id
-        return _counted(request, event_stream(stream(db, bus, buyer_id, after)))
+        return _counted(request, EventStream(stream(db, bus, buyer_id, after)))
 
     @get(
         "/api/task/{task_id:str}/events",
@@ -90,39 +82,9 @@ def streams_router(db: Database, bus: Bus) -> Router:
         if ended and after is not None and not await _has_more(db, buyer_id, after, task_id):
             return ASGIResponse(status_code=_NO_CONTENT)
         chunks = stream(db, bus, buyer_id, after, task_id, ended=ended)
-        return _counted(request, event_stream(chunks))
+        return _counted(request, EventStream(chunks))
 
     return Router("/", route_handlers=[follow_buyer, follow_task])
-
-
-def event_stream(
-    chunks: AsyncGenerator[bytes, None], headers: Sequence[tuple[bytes, bytes]] = _HEADERS
-) -> ASGIApp:
-    """An answer of `chunks`, sent as they come, until they end or the client is gone.
-
-    The generator is closed in either case, before the answer returns.
-    """
-
-    async def pass_on(send: Any) -> None:  # noqa: ANN401 - ASGI
-        async with aclosing(chunks):
-            async for chunk in chunks:
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def answer(_scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
-        await send({"type": "http.response.start", "status": 200, "headers": list(headers)})
-        passing_on = asyncio.create_task(pass_on(send))
-        gone = asyncio.create_task(until_hung_up(receive))
-        try:
-            await asyncio.wait((passing_on, gone), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            passing_on.cancel()
-            gone.cancel()
-            await asyncio.gather(passing_on, gone, return_exceptions=True)
-        if not passing_on.cancelled():
-            passing_on.result()
-
-    return answer
 
 
 def _counted(request: ApiRequest, stream_app: ASGIApp) -> ASGIApp:

@@ -11,8 +11,8 @@ from uuid import UUID
 
 from litestar import Response
 
-from openclaw_jobs.api.streams import event_stream
 from openclaw_jobs.kit.errors import invalid
+from openclaw_jobs.kit.sse import EventStream
 from openclaw_jobs.ledger import Position
 
 CSV: Final = "text/csv; charset=utf-8"
@@ -27,7 +27,7 @@ class StreamedCsv(Response[Any]):
     def __init__(self, chunks: AsyncGenerator[bytes, None], file_name: str) -> None:
         """Send `chunks` as the file `file_name`, which is plain ASCII."""
         super().__init__(None, media_type=CSV)
-        self._app = event_stream(
+        self._app = EventStream(
             chunks,
             (
                 (b"content-type", CSV.encode()),

@@ -1,4 +1,4 @@
-"""An answer of Server-Sent Events, for both doors.
+"""An answer that is sent as it comes, such as Server-Sent Events; for both doors.
 
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
