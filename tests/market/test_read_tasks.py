@@ -22,7 +22,7 @@ from tests.running import Node, Party
 
 TASK = {
     *("id", "status", "category", "price_cents", "prompt", "result", "progress", "created_at"),
-    *("claimed_at", "completed_at", "credited_cents", "rating", "queue"),
+    *("claimed_at", "completed_at", "credited_cents", "rating", "confidence", "queue"),
 }
 
 
