@@ -208,4 +208,8 @@ async def test_public_figures_say_nothing_of_a_few(node: Node) -> None:
     await bad_worker(node)
     await stop_suspects(node.market, at_once=True)
     figures = await node.anyone().ok("GET", "/api/quality")
+    assert figures["workers_stopped"] == 0, "today's would tell of single tasks"
+    yesterday = "UPDATE suspensions SET started_at = now() - interval '1 day' RETURNING id"
+    await sql(node, yesterday)
+    figures = await node.anyone().ok("GET", "/api/quality")
     assert (figures["workers_stopped"], figures["tasks_until_stopped"]) == (1, 6)

@@ -1,6 +1,6 @@
 """How results are checked here, for everybody to see."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -14,7 +14,7 @@ _LEAST: Final = 20
 
 
 class QualityFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """Figures of the last `days` days; null while there is too little to say anything.
+    """Figures of the last `days` whole days, UTC; null while there is too little to say anything.
 
     Attributes:
         days: How many.
@@ -34,11 +34,16 @@ class QualityFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def read_quality(market: Market) -> QualityFigures:
-    """The figures as they stand now."""
-    since = timedelta(days=_DAYS)
+    """The figures of the last whole days, UTC.
+
+    Up to the present moment, they would move after a task and tell its worker that it was checked.
+    """
+    now = market.clock.now().astimezone(UTC)
+    until = datetime(now.year, now.month, now.day, tzinfo=UTC)
+    since = until - timedelta(days=_DAYS)
     async with market.db.read() as conn:
-        results, checked, compared, good = await store.select_days(conn, since)
-        stopped, median, _ = await store.select_stopped(conn, since)
+        results, checked, compared, good = await store.select_days(conn, since, until)
+        stopped, median = await store.select_stopped(conn, since, until)
     return QualityFigures(
         days=_DAYS,
         results=results,
@@ -50,4 +55,4 @@ async def read_quality(market: Market) -> QualityFigures:
 
 
 def _share(part: int, whole: int) -> float | None:
-    return None if whole < _LEAST else round(min(1.0, part / whole), 3)
+    return None if whole < _LEAST else round(min(1.0, part / whole), 2)

@@ -1,7 +1,7 @@
 """SQL of standing: who is to be stopped and why, appeals, and reviews of tiers."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from openclaw_jobs.db import Connection
@@ -192,38 +192,40 @@ async def shown_quality(conn: Connection, worker_id: str) -> float | None:
     return None if row is None else row[0]
 
 
-async def select_days(conn: Connection, since: timedelta) -> tuple[int, int, int, int]:
+async def select_days(
+    conn: Connection, since: datetime, until: datetime
+) -> tuple[int, int, int, int]:
     """Of that time: results of buyers' tasks, those checked, comparisons, and those that agreed."""
     cursor = await conn.execute(
         """
         SELECT (SELECT coalesce(sum(paid_claims), 0)::bigint FROM volume_hours
-                WHERE hour > now() - %(since)s),
+                WHERE hour >= %(since)s AND hour < %(until)s),
             count(DISTINCT original_task_id) FILTER (WHERE stage = 'decided'),
             count(*) FILTER (WHERE agree IS NOT NULL AND kind <> 'gold'),
             count(*) FILTER (WHERE first_verdict = 'good' AND second_verdict = 'good'
                 AND kind <> 'gold')
-        FROM checks WHERE created_at > now() - %(since)s
+        FROM checks WHERE created_at >= %(since)s AND created_at < %(until)s
         """,
-        {"since": since},
+        {"since": since, "until": until},
     )
     row = await cursor.fetchone()
     return (0, 0, 0, 0) if row is None else (row[0], row[1], row[2], row[3])
 
 
 async def select_stopped(
-    conn: Connection, since: timedelta
-) -> tuple[int, float | None, datetime | None]:
-    """Workers stopped for their results: how many, the median of tasks until then, the last."""
+    conn: Connection, since: datetime, until: datetime
+) -> tuple[int, float | None]:
+    """Workers stopped for their results: how many, and the median of tasks until then."""
     cursor = await conn.execute(
         """
-        SELECT count(*), percentile_cont(0.5) WITHIN GROUP (ORDER BY completed), max(started_at)
-        FROM suspensions WHERE cause = 'quality' AND started_at > now() - %s
-            AND upheld IS DISTINCT FROM true
+        SELECT count(*), percentile_cont(0.5) WITHIN GROUP (ORDER BY completed)
+        FROM suspensions WHERE cause = 'quality' AND upheld IS DISTINCT FROM true
+            AND started_at >= %s AND started_at < %s
         """,
-        (since,),
+        (since, until),
     )
     row = await cursor.fetchone()
-    return (0, None, None) if row is None else (row[0], row[1], row[2])
+    return (0, None) if row is None else (row[0], row[1])
 
 
 async def select_evidence(
