@@ -248,10 +248,12 @@ function begin(id) {
   $(".hello")?.remove();
   history.replaceState(null, "", `/chat/${id}`);
   $("#prompt").placeholder = "Say more";
+  const anew = $(".side-tools > a");
+  anew.classList.add("primary");
+  anew.removeAttribute("aria-current");
   fragment(`/chat/${id}`).then((html) => {
     const page = new DOMParser().parseFromString(html, "text/html");
     $(".chat-head").append(document.adoptNode($(".chat-head > details", page)));
-    $(".side-tools").firstElementChild.replaceWith(document.adoptNode($(".side-tools", page).firstElementChild));
     $("#chat-title").textContent = $("#chat-title", page).textContent;
     document.title = page.title;
   }).catch(() => {});
