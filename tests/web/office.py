@@ -1,41 +1,33 @@
-"""An operator's day: buyers, workers, checks and payouts that wait for one."""
+"""An operator's day: what waits to be decided."""
 
-from dataclasses import dataclass
 from typing import Final
 
 from tests.market.steps import claim, complete, post, sql
 from tests.running import Node, Party
-from tests.web.people import make_operator
+
+__all__ = ["OPERATOR", "ask_for_payout"]
 
 OPERATOR: Final = "operator@example.com"
-LOREM: Final = "The invoice number is stated at the top of the first page of the letter."
 
 
-@dataclass
-class Office:
-    """What there is to look at."""
-
-    node: Node
-    buyer: Party
-    good: Party
-    bad: Party
-    tasks: list[str]
-
-
-async def open_office(node: Node) -> Office:
-    """An operator with a buyer, two workers and four tasks done."""
-    await make_operator(node, OPERATOR)
-    buyer, good, bad = await node.buyer(), await node.worker(), await node.worker()
-    tasks = []
-    for worker, result in ((good, LOREM), (bad, "I do not know."), (good, LOREM), (bad, "No.")):
-        await post(buyer, prompt="Where is the invoice's number?")
-        done = await claim(worker)
-        await complete(worker, done, result)
-        tasks.append(done["task_id"])
-    return Office(node, buyer, good, bad, tasks)
-
-
-async def thaw(node: Node) -> None:
-    """Let all earnings be their workers' now."""
+async def ask_for_payout(node: Node, worker: Party, cents: int) -> str:
+    """Let a worker earn so much and ask for it; the payout's id."""
+    await node.configure(
+        "commissions",
+        rate_by_tier=dict.fromkeys(("bronze", "silver", "gold", "platinum"), 0),
+        min_withdrawal_cents=1,
+        require_verified_email=False,
+    )
+    await node.configure("rate_limits", withdraw={"limit": 100, "per_seconds": 60})
+    await node.configure("pricing", min_cents=cents)
+    buyer = await node.buyer()
+    await post(buyer)
+    await node.configure("pricing", min_cents=5)
+    await complete(worker, await claim(worker))
     await sql(node, "UPDATE earnings SET release_at = now() - interval '1 second'")
     await node.operator().ok("POST", "/api/cron/unfreeze-earnings")
+    target = {"method": "paypal", "email": "w@example.com"}
+    await worker.ok("POST", "/api/worker/bind-payout", target)
+    asked = await worker.ok("POST", "/api/worker/withdraw", {"amount_cents": cents}, 201)
+    payout_id: str = asked["payout_id"]
+    return payout_id

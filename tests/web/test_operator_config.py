@@ -163,7 +163,7 @@ class TestInABrowser:
         await visitor.inspect()
         await page.get_by_role("link", name="Pricing").click()
         await visitor.inspect()
-        await page.get_by_label("Min cents").fill("500")
+        await page.get_by_label("Min", exact=True).fill("500")
         await page.get_by_role("button", name="Review the change").click()
         await expect(page.locator("ins")).to_have_text("500")
         await visitor.inspect()

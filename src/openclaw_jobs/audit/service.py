@@ -32,19 +32,30 @@ async def record(
     return entry_id
 
 
-async def list_entries(conn: Connection, limit: int, cursor: str | None = None) -> AuditPage:
+async def list_entries(
+    conn: Connection,
+    limit: int,
+    cursor: str | None = None,
+    *,
+    actor: str | None = None,
+    action: str | None = None,
+    subject: str | None = None,
+) -> AuditPage:
     """A page of entries, newest first.
 
     Args:
         conn: Any connection.
         limit: At most this many, 1 or more.
         cursor: The `next_cursor` of the page before.
+        actor: Only the acts of this one.
+        action: Only acts that begin so.
+        subject: Only acts upon this.
 
     Raises:
         Problem: `validation_failed` for a cursor that was never given out.
     """
     if cursor is not None and not is_id("aud", cursor):
         raise invalid("cursor", "Not a cursor of this list")
-    found = await store.newest(conn, cursor, limit + 1)
+    found = await store.newest(conn, cursor, limit + 1, actor=actor, action=action, subject=subject)
     page = found[:limit]
     return AuditPage(entries=page, next_cursor=page[-1].id if len(found) > limit else None)

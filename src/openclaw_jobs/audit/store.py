@@ -17,15 +17,32 @@ async def insert(
     )
 
 
-async def newest(conn: Connection, before: str | None, limit: int) -> list[AuditEntry]:
-    """Entries newest first, those under the id `before` only if it is given."""
+async def newest(
+    conn: Connection,
+    before: str | None,
+    limit: int,
+    *,
+    actor: str | None = None,
+    action: str | None = None,
+    subject: str | None = None,
+) -> list[AuditEntry]:
+    """Entries newest first, those under the id `before` only if it is given; so is each filter."""
     cur = await conn.execute(
         """
         SELECT id, actor, action, subject, detail, created_at FROM audit_log
-        WHERE %s::text IS NULL OR id < %s
-        ORDER BY id DESC LIMIT %s
+        WHERE (%(before)s::text IS NULL OR id < %(before)s)
+            AND (%(actor)s::text IS NULL OR actor = %(actor)s)
+            AND (%(action)s::text IS NULL OR starts_with(action, %(action)s))
+            AND (%(subject)s::text IS NULL OR subject = %(subject)s)
+        ORDER BY id DESC LIMIT %(limit)s
         """,
-        (before, before, limit),
+        {
+            "before": before,
+            "actor": actor,
+            "action": action,
+            "subject": subject,
+            "limit": limit,
+        },
     )
     return [
         AuditEntry(

@@ -36,27 +36,46 @@ class BuyerPage(msgspec.Struct, frozen=True):
 
 
 async def list_workers(
-    market: Market, before: str | None, standing: Standing | None, tier: Tier | None, limit: int
+    market: Market,
+    before: str | None,
+    standing: Standing | None,
+    tier: Tier | None,
+    limit: int,
+    *,
+    find: str | None = None,
 ) -> WorkerPage:
-    """A page of workers; `before` is the last id of the page before."""
+    """A page of workers; `before` is the last id of the page before.
+
+    `find` is an e-mail address, or part of a name.
+    """
     if before is not None and not is_id("wrk", before):
         raise invalid("cursor", "This is no cursor of this list.")
     async with market.db.read() as conn:
         found = await store.select_workers(
-            conn, before=before, standing=standing, tier=tier, limit=limit + 1
+            conn, before=before, standing=standing, tier=tier, limit=limit + 1, find=find
         )
     page = found[:limit]
     return WorkerPage(page, page[-1].worker_id if len(found) > limit else None)
 
 
 async def list_buyers(
-    market: Market, before: str | None, *, suspended: bool | None, limit: int
+    market: Market,
+    before: str | None,
+    *,
+    suspended: bool | None,
+    limit: int,
+    find: str | None = None,
 ) -> BuyerPage:
-    """A page of buyers; `before` is the last id of the page before."""
+    """A page of buyers; `before` is the last id of the page before.
+
+    `find` is part of an e-mail address.
+    """
     if before is not None and not is_id("byr", before):
         raise invalid("cursor", "This is no cursor of this list.")
     async with market.db.read() as conn:
-        found = await store.select_buyers(conn, before=before, suspended=suspended, limit=limit + 1)
+        found = await store.select_buyers(
+            conn, before=before, suspended=suspended, limit=limit + 1, find=find
+        )
     page = found[:limit]
     return BuyerPage(page, page[-1].buyer_id if len(found) > limit else None)
 
@@ -184,11 +203,29 @@ async def _buyer(unit: Unit, buyer_id: str) -> BuyerRow:
     return found[0]
 
 
-async def list_audit(market: Market, limit: int, cursor: str | None) -> AuditPage:
+async def list_audit(
+    market: Market,
+    limit: int,
+    cursor: str | None,
+    *,
+    actor: str | None = None,
+    action: str | None = None,
+    subject: str | None = None,
+) -> AuditPage:
     """A page of who did what as operator, newest first.
+
+    Args:
+        market: Where.
+        limit: At most this many.
+        cursor: The `next_cursor` of the page before.
+        actor: Only what this user, or `admin-token`, did.
+        action: Only acts that begin so, such as `payout` or `payout.approve`.
+        subject: Only what was done to this id or key.
 
     Raises:
         Problem: `validation_failed` for a cursor that was never given out.
     """
     async with market.db.read() as conn:
-        return await audit.list_entries(conn, limit, cursor)
+        return await audit.list_entries(
+            conn, limit, cursor, actor=actor, action=action, subject=subject
+        )

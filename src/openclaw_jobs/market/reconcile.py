@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from openclaw_jobs import audit
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.store import begin_snapshot, plan_for_whole_tables, try_job_lock
 from openclaw_jobs.market.unit import begin
@@ -52,16 +53,23 @@ class Reconciled(msgspec.Struct, frozen=True):
     errors: int = 0
 
 
-async def reconcile(market: Market, rails: Sequence[RailRecords]) -> Reconciled:
+async def reconcile(
+    market: Market, rails: Sequence[RailRecords], *, actor: str | None = None
+) -> Reconciled:
     """Compare every rail, each on its own, and keep a report on each.
 
     A rail that can't be reached is an error in its report; the others are compared all the same.
+    If an `actor` had it done, the audit log says so.
     """
     reports = await _reports(market, rails)
+    counts = _counts(reports)
     async with begin(market) as unit:
         for report in reports:
             await store.insert_report(unit.conn, report)
-    return _counts(reports)
+        if actor is not None:
+            detail = {"findings": counts.findings, "errors": counts.errors}
+            await audit.record(unit.conn, actor, "reconcile.run", "rails", detail)
+    return counts
 
 
 async def reconcile_daily(market: Market, rails: Sequence[RailRecords]) -> Reconciled:

@@ -14,8 +14,12 @@ async def select_workers(
     tier: str | None,
     limit: int,
     worker_id: str | None = None,
+    find: str | None = None,
 ) -> list[WorkerRow]:
-    """Workers under the id `before`, newest first; or the one with this id."""
+    """Workers under the id `before`, newest first; or the one with this id.
+
+    `find` is an e-mail address, or part of a name.
+    """
     cursor = await conn.execute(
         """
         SELECT w.id, w.name, w.model, w.tier, w.counts, w.suspended_until, w.suspended_reason,
@@ -36,9 +40,18 @@ async def select_workers(
             AND (%(before)s::text IS NULL OR w.id < %(before)s)
             AND (%(standing)s::text IS NULL OR w.counts = %(standing)s)
             AND (%(tier)s::text IS NULL OR w.tier = %(tier)s)
+            AND (%(find)s::text IS NULL OR lower(w.email) = lower(%(find)s)
+                OR position(lower(%(find)s) IN lower(w.name)) > 0)
         ORDER BY w.id DESC LIMIT %(limit)s
         """,
-        {"id": worker_id, "before": before, "standing": standing, "tier": tier, "limit": limit},
+        {
+            "id": worker_id,
+            "before": before,
+            "standing": standing,
+            "tier": tier,
+            "find": find,
+            "limit": limit,
+        },
     )
     return [WorkerRow(*row) for row in await cursor.fetchall()]
 
@@ -50,8 +63,12 @@ async def select_buyers(
     suspended: bool | None,
     limit: int,
     buyer_id: str | None = None,
+    find: str | None = None,
 ) -> list[BuyerRow]:
-    """Buyers under the id `before`, newest first; or the one with this id."""
+    """Buyers under the id `before`, newest first; or the one with this id.
+
+    `find` is part of an e-mail address.
+    """
     cursor = await conn.execute(
         """
         SELECT b.id, u.email, b.suspended_at, b.suspended_reason, b.created_at,
@@ -66,9 +83,10 @@ async def select_buyers(
         WHERE (%(id)s::text IS NULL OR b.id = %(id)s)
             AND (%(before)s::text IS NULL OR b.id < %(before)s)
             AND (%(suspended)s::bool IS NULL OR (b.suspended_at IS NOT NULL) = %(suspended)s)
+            AND (%(find)s::text IS NULL OR position(lower(%(find)s) IN lower(u.email)) > 0)
         ORDER BY b.id DESC LIMIT %(limit)s
         """,
-        {"id": buyer_id, "before": before, "suspended": suspended, "limit": limit},
+        {"id": buyer_id, "before": before, "suspended": suspended, "find": find, "limit": limit},
     )
     return [BuyerRow(*row) for row in await cursor.fetchall()]
 

@@ -216,7 +216,7 @@ def _field(
     last = spec.name.rpartition(".")[2]
     return Field(
         name=spec.name,
-        label=_label(last),
+        label=_label(_bare(last)),
         kind=spec.kind,
         value=(sent.get(spec.name) or [""])[0],
         pairs=[pair for pair in pairs if any(pair)] + [("", "")] * _SPARE_ROWS,
@@ -237,6 +237,11 @@ def _unit(key: str, name: str) -> str:
     if name == "cents":
         return "cents"
     return next((unit for end, unit in _UNITS if name.endswith(end)), "")
+
+
+def _bare(name: str) -> str:
+    """A name without the unit, which stands beside the value."""
+    return next((name.removesuffix(end) for end, _ in _UNITS[:-1] if name.endswith(end)), name)
 
 
 def _label(name: str) -> str:

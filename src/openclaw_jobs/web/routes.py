@@ -13,7 +13,12 @@ from openclaw_jobs.web import (
     deposit,
     landing,
     operator,
+    operator_books,
+    operator_checks,
     operator_config,
+    operator_golds,
+    operator_money,
+    operator_people,
     sign_in,
     static_routes,
     worker,
@@ -39,7 +44,12 @@ _AREAS: Final = (
     worker_money,
     worker_self,
     operator,
+    operator_books,
+    operator_checks,
     operator_config,
+    operator_golds,
+    operator_money,
+    operator_people,
 )
 
 
