@@ -30,6 +30,7 @@ IdPrefix = Literal[
     "cnv",  # a conversation
     "turn",  # a turn of one
     "shr",  # a shared result
+    "flag",  # a flag
 ]
 
 _ID = re.compile(r"([a-z]{3,4})_[0-7][0-9a-hjkmnp-tv-z]{25}", re.ASCII)

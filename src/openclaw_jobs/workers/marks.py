@@ -1,4 +1,4 @@
-"""What may show that two workers are one person's; pure.
+"""What may show that two workers, or a buyer and a worker, are one person's; pure.
 
 Only equality matters, so a mark is kept as a hash. It is no secret that it protects: whoever can
 read the table can try all addresses; it keeps addresses out of what is looked at by chance.
@@ -8,16 +8,24 @@ import hashlib
 import ipaddress
 from typing import Final, Literal
 
+from openclaw_jobs.kit.mailbox import mailbox_of
+
 __all__ = ["MarkKind", "mark_of", "network_of"]
 
-MarkKind = Literal["email", "payout", "network"]
+MarkKind = Literal["email", "payout", "network", "person"]
+"""A person is who holds a worker in a browser that is signed in."""
 
 _IPV6_SITE_BITS: Final = 64
 """One customer has at least a /64 (RFC 6177), so any address in it may be the same machine."""
 
 
 def mark_of(kind: MarkKind, value: str) -> bytes:
-    """The mark of an address; of two kinds, two marks, so that they never meet by chance."""
+    """The mark of an address; of two kinds, two marks, so that they never meet by chance.
+
+    An e-mail address counts as its mailbox, whatever its spelling.
+    """
+    if kind in {"email", "payout"} and "@" in value:
+        value = mailbox_of(value)
     return hashlib.sha256(f"{kind}:{value.strip().lower()}".encode()).digest()
 
 
