@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from openclaw_jobs.market.post_fees import post_fees
 from openclaw_jobs.market.work_webhooks import WorkedEvents, work_webhooks
-from tests.fakes.stripe import SECRET_KEY, WEBHOOK_SECRET, Object, StripeFake, WebhookSender
+from tests.fakes.stripe import SECRET_KEY, WEBHOOK_SECRET, Object, WebhookSender
+from tests.fakes.stripe_checkout import StripeCheckout
 from tests.market.steps import sql
 from tests.running import UNLIMITED, Json, Node, Party, running_node
 
@@ -18,7 +19,7 @@ class Shop:
     """A running marketplace, its Stripe, and who brings it Stripe's events."""
 
     node: Node
-    stripe: StripeFake
+    stripe: StripeCheckout
     sender: WebhookSender
 
     async def work(self) -> WorkedEvents:
@@ -87,7 +88,7 @@ class Shop:
 @contextlib.asynccontextmanager
 async def open_shop(dsn: str, *, background: bool = False, **settings: Json) -> AsyncIterator[Shop]:
     """A marketplace that takes deposits, until the block ends; `settings` as of `Settings`."""
-    async with StripeFake() as stripe:
+    async with StripeCheckout() as stripe:
         chosen = {
             "stripe_secret_key": SECRET_KEY,
             "stripe_webhook_secret": WEBHOOK_SECRET,

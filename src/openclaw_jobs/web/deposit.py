@@ -136,17 +136,23 @@ def _return_to(request: PageRequest) -> str:
 
 @get("/deposit/success", opt=page_options(auth="public"))
 async def success(request: PageRequest) -> Page:
-    """Where Checkout leads back to; what came with the address is not repeated."""
-    balance = None
+    """Where Checkout leads back to; what came with the address is looked up, and not repeated."""
+    balance, found = None, None
     viewer = viewer_of(request)
     if viewer.buyer_id is not None:
-        found = await get_balance(site_of(request).market, viewer.buyer_id)
-        balance = found.promo_cents + found.paid_cents
+        market, session = site_of(request).market, request.query_params.get("session_id")
+        latest = await list_deposits(market, viewer.buyer_id, None, _LATEST)
+        found = next((d for d in latest.deposits if session and d.session_id == session), None)
+        standing = await get_balance(market, viewer.buyer_id)
+        balance = standing.promo_cents + standing.paid_cents
+    waits = found is not None and found.status != "paid"
     return render(
         request,
         "buyer/deposit-done.html",
-        title="Payment received",
+        title="Payment under way" if waits else "Payment received",
         paid=True,
+        deposit=found,
+        waits=waits,
         balance_cents=balance,
         return_to=_return_to(request),
     )
@@ -160,6 +166,8 @@ async def cancelled(request: PageRequest) -> Page:
         "buyer/deposit-done.html",
         title="Payment cancelled",
         paid=False,
+        deposit=None,
+        waits=False,
         balance_cents=None,
         return_to=_return_to(request),
     )

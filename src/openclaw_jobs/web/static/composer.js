@@ -1,6 +1,6 @@
 // The composer of a conversation: the price while one writes, the draft on the server, the sending.
 
-import { $, el, money, request } from "./app.js";
+import { $, csrfToken, el, money, request } from "./app.js";
 
 const PAUSE_MS = 350;
 const form = $("#composer"), prompt = $("#prompt"), send = $("#send"), shown = $("[data-price]", form);
@@ -48,13 +48,30 @@ export function makeComposer({ where, begun, sent, refused, say }) {
 
   function lacking({ price_cents: cost, balance_cents: has }) {
     const link = el("a", { href: `/deposit?return_to=${encodeURIComponent(where() ? `/chat/${where()}` : "/chat")}` }, "Add credit");
-    link.addEventListener("click", async (event) => { event.preventDefault(); await keep(); location.assign(link.href); });
     trouble(notice("warn", el("strong", {}, "Not enough credit. "), `This costs ${money(cost)} and you have ${money(has)}. `, link, "; your text stays here."));
   }
 
+  // The way to the deposit, whether it stood here from the start or not, leaves no text behind.
+  $("#trouble").addEventListener("click", async (event) => {
+    const link = event.target.closest("a");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    await keep();
+    location.assign(link.href);
+  });
+
+  // Nor does any other: what was written in the last moment goes its way while the page is left.
+  addEventListener("pagehide", () => {
+    if (!timer) return;
+    forget();
+    fetch("/chat/draft", { method: "POST", keepalive: true, credentials: "same-origin", headers: { Accept: "application/json", "Content-Type": "application/json", "X-CSRF-Token": csrfToken() }, body: JSON.stringify(message()) }).catch(() => { /* nobody is left to be told */ });
+  });
+
+  function forget() { clearTimeout(timer); timer = undefined; }
+
   /** Keep the draft, and learn the price; of answers that overtake each other the last question's counts. */
   function keep() {
-    clearTimeout(timer);
+    forget();
     const number = ++asked;
     saving = saving.then(async () => {
       if (number !== asked) return;
@@ -89,7 +106,7 @@ export function makeComposer({ where, begun, sent, refused, say }) {
     if (sending || !prompt.value.trim()) return;
     sending = send.disabled = true;
     send.setAttribute("aria-busy", "true");
-    clearTimeout(timer);
+    forget();
     asked += 1;
     // A draft that is on its way must not come after what is sent, and be there again.
     await saving;
@@ -118,7 +135,7 @@ export function makeComposer({ where, begun, sent, refused, say }) {
   });
 
   function clear() {
-    clearTimeout(timer);
+    forget();
     asked += 1;
     prompt.value = "";
     price = null;
