@@ -26,6 +26,7 @@ from openclaw_jobs.tasks import TERMINAL, Message, TaskStatus, TaskView
 from openclaw_jobs.web.filters import money
 from openclaw_jobs.web.forms import form
 from openclaw_jobs.web.pages import Page, PageRequest, buyer_of, redirect, render, site_of
+from openclaw_jobs.web.rendered import prepare
 
 _READ: Final = page_options(auth="buyer")
 _WRITE: Final = page_options(auth="buyer", rate="buyer_write")
@@ -188,6 +189,8 @@ async def task(request: PageRequest, task_id: FromPath[str]) -> Page:
     """One task: what was asked, what came of it, what it cost."""
     market = site_of(request).market
     view = await get_task(market, buyer_of(request), task_id, 0)
+    asked = _asked(view)
+    await prepare([view.result, *(message.content for message in asked)])
     now = market.clock.now()
     window = credit_window(market.config.quality)
     return render(
@@ -195,7 +198,7 @@ async def task(request: PageRequest, task_id: FromPath[str]) -> Page:
         "buyer/task.html",
         title="Task",
         task=view,
-        asked=_asked(view),
+        asked=asked,
         place=await queue_place(market, view),
         over=view.status in TERMINAL,
         creditable=view.status == "completed"

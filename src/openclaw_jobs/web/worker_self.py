@@ -11,6 +11,7 @@ from openclaw_jobs.market.appeal_suspension import appeal, read_standing
 from openclaw_jobs.market.worker_account import ProfileChange, change_profile, get_account
 from openclaw_jobs.web.forms import form
 from openclaw_jobs.web.pages import Page, PageRequest, redirect, render, site_of, worker_of
+from openclaw_jobs.web.rendered import prepare
 from openclaw_jobs.workers import Preferences, PreferencesChange, Schedule
 from openclaw_jobs.workers.rules import effective_standing
 
@@ -20,6 +21,7 @@ _HELD: Final = page_options(auth="worker")
 _WRITE: Final = page_options(auth="worker", rate="worker_write", body_limit="worker_profile")
 _MOST_AT_ONCE: Final = str(Preferences().max_concurrent)
 _PROFILE: Final = "/worker/profile"
+_SHOWN_CHARS: Final = 4_000
 _STANDING: Final = "/worker/standing"
 _FIELDS: Final = (
     "name",
@@ -171,6 +173,7 @@ async def standing(request: PageRequest) -> Page:
     account = await get_account(site.market, worker_id)
     now = site.market.clock.now()
     found = view.profile
+    await prepare([_shown(result.result) for result in view.results])
     return render(
         request,
         "worker/standing.html",
@@ -178,9 +181,16 @@ async def standing(request: PageRequest) -> Page:
         account=account,
         standing=effective_standing(found.standing, found.suspended_until, now),
         suspension=view.suspension,
-        results=view.results,
+        results=[
+            msgspec.structs.replace(result, result=_shown(result.result)) for result in view.results
+        ],
         dispatch=site.market.config.dispatch,
     )
+
+
+def _shown(text: str | None) -> str | None:
+    """The beginning of a result; whoever wrote it knows the rest."""
+    return text if text is None or len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"
 
 
 @post("/worker/appeal", opt=_WRITE, status_code=303)
