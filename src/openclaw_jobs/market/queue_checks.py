@@ -1,6 +1,7 @@
 """The hidden tasks of checks join the queue, each at its own random time."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -41,8 +42,7 @@ async def queue_checks(market: Market) -> int:
             if delay > _LATE_S:
                 await store.spread_late(unit.conn, _LATE_S, delay)
             due = await store.lock_due(unit.conn, _BATCH)
-            for check in due:
-                queued += await _queue(market, unit, check)
+            queued += await _queue(market, unit, due)
             failpoint("check.queued")
         if len(due) < _BATCH:
             break
@@ -68,27 +68,38 @@ async def _seconds_to_next(market: Market) -> float | None:
         return await store.next_due_seconds(conn)
 
 
-async def _queue(market: Market, unit: Unit, check: Check) -> bool:
-    """Queue one hidden task as a paid one of now would be."""
+async def _queue(market: Market, unit: Unit, due: Sequence[Check]) -> int:
+    """Queue the hidden tasks of locked checks, as paid ones of now would be; how many."""
+    made = [(check, await _make(market, unit, check)) for check in due]
+    queued = [(check, task) for check, task in made if task is not None]
+    if not queued:
+        return 0
+    await tasks.insert_tasks(unit.conn, [task for _, task in queued])
+    charges = [ledger.check_charge(task.task_id, task.price_cents) for _, task in queued]
+    await ledger.post(unit.conn, [charge for charge in charges if charge is not None])
+    for check, task in queued:
+        await store.set_queued(unit.conn, check.check_id, task.task_id)
+        if check.gold_id is not None:
+            await hidden.add_exposure(unit.conn, check.gold_id)
+        unit.queue(check.category)
+    return len(queued)
+
+
+async def _make(market: Market, unit: Unit, check: Check) -> NewTask | None:
+    """The hidden task of a check; None if there can be none, and the check is void."""
     if not market.config.quality.enabled:
         await store.set_void(unit.conn, check.check_id, "checks were switched off")
-        return False
+        return None
     source = await hidden.select_source(unit.conn, check.original_task_id, check.gold_id)
     if source is None:
         await store.set_void(unit.conn, check.check_id, "there is nothing to do again")
-        return False
-    if source.waiting:
-        # Were its copy shown to the only worker there is, the buyer's own task would find none.
-        seconds = market.rng.uniform(*_LATER_S)
-        await store.postpone(unit.conn, check.check_id, seconds)
-        return False
+        return None
     if check.gold_id is None and source.readers >= MAX_READERS:
         await store.set_void(unit.conn, check.check_id, "enough workers were shown it")
-        return False
-    task_id = new_id("task")
+        return None
     dispatch, price = market.config.dispatch, check.price_cents
-    task = NewTask(
-        task_id=task_id,
+    return NewTask(
+        task_id=new_id("task"),
         buyer_id=None,
         category=check.category,
         price_cents=price,
@@ -104,14 +115,6 @@ async def _queue(market: Market, unit: Unit, check: Check) -> bool:
         check_id=check.check_id,
         lineage=source.lineage,
     )
-    await tasks.insert_tasks(unit.conn, [task])
-    charge = ledger.check_charge(task_id, price)
-    await ledger.post(unit.conn, [charge] if charge else [])
-    await store.set_queued(unit.conn, check.check_id, task_id)
-    if check.gold_id is not None:
-        await hidden.add_exposure(unit.conn, check.gold_id)
-    unit.queue(check.category)
-    return True
 
 
 async def end_leftovers(unit: Unit, limit: int) -> int:
