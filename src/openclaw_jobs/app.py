@@ -33,8 +33,8 @@ from openclaw_jobs.economy import service as economy
 from openclaw_jobs.events import Bus, Notifier
 from openclaw_jobs.kit import failpoints
 from openclaw_jobs.kit.clock import Clock, SystemClock
-from openclaw_jobs.kit.tracing import OFF
 from openclaw_jobs.kit.csrf import Signer
+from openclaw_jobs.kit.tracing import OFF
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.site_secret import site_secret
 from openclaw_jobs.outside import make_mailer, open_payout_rails, open_stripe_desk, open_traces

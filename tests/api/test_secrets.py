@@ -65,7 +65,7 @@ async def test_the_operator_s_token_is_compared_in_constant_time(
         compared.append((one, other))
         return original(one, other)
 
-    monkeypatch.setattr(guards.hmac, "compare_digest", watched)
+    monkeypatch.setattr(hmac, "compare_digest", watched)
     assert (await node.operator().get("/api/admin/config")).status_code == 200
     assert (await node.party("x", "wrong").get("/api/admin/config")).status_code == 401
     assert (hash_token("wrong"), hash_token(ADMIN_TOKEN)) in compared
