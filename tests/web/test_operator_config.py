@@ -145,6 +145,21 @@ async def test_two_operators_do_not_overwrite_each_other(node: Node) -> None:
     assert node.market.config.dispatch.strikes == 5
 
 
+async def test_a_change_is_simulated_before_it_is_saved(node: Node) -> None:
+    await make_operator(node, OPERATOR)
+    where = "/operator/config/quality/trial"
+    change = {"version": ["1"], "json": ['{"shadow_rate": 0.3, "spot_check_rate": 0.5}']}
+    async with browsing(node, OPERATOR) as (browser,):
+        answer = await send(browser, where, change)
+        assert answer.status_code == 200
+        assert "Put it into force" in answer.text
+        assert "Profit" in answer.text
+        assert "Platinum: earned for a task" in answer.text
+        assert 'class="turn bad">worse' in answer.text, "so many checks cost more"
+        assert (await send(browser, "/operator/config/pricing/trial", change)).status_code == 404
+    assert node.market.config.quality.shadow_rate != 0.3
+
+
 class TestInABrowser:
     """The journey."""
 
@@ -163,7 +178,7 @@ class TestInABrowser:
         await visitor.inspect()
         await page.get_by_role("link", name="Pricing").click()
         await visitor.inspect()
-        await page.get_by_label("Min", exact=True).fill("500")
+        await page.get_by_label("Min (required)").fill("500")
         await page.get_by_role("button", name="Review the change").click()
         await expect(page.locator("ins")).to_have_text("500")
         await visitor.inspect()
@@ -171,6 +186,14 @@ class TestInABrowser:
         await expect(page.get_by_text("Version 2 of pricing is in force")).to_be_visible()
         quote = await buyer.ok("POST", "/api/task", {"prompt": "hello", "dry_run": True})
         assert quote["price_cents"] == 500
+
+        await visitor.goto("/operator/config/quality")
+        await page.get_by_label("Shadow").fill("0.1")
+        await page.get_by_role("button", name="Review the change").click()
+        await page.get_by_role("button", name="Compare by simulation").click()
+        await expect(page.locator("#trial progress")).to_be_visible()
+        await expect(page.get_by_text("Platinum: earned for a task")).to_be_visible(timeout=60_000)
+        await visitor.inspect()
         phone = await visitors(PHONE)
         await phone.sign_in(OPERATOR, "/operator")
         for path in ("", "/config", "/config/pricing", "/config/rate_limits", "/config/quality"):

@@ -19,6 +19,7 @@ from openclaw_jobs.web import (
     operator_golds,
     operator_money,
     operator_people,
+    operator_trial,
     sign_in,
     static_routes,
     worker,
@@ -50,6 +51,7 @@ _AREAS: Final = (
     operator_golds,
     operator_money,
     operator_people,
+    operator_trial,
 )
 
 
