@@ -16,8 +16,10 @@ from openclaw_jobs.api import (
     benchmarks,
     checks,
     contacts,
+    flags,
     operator,
     operator_parties,
+    pairs,
     payout_decisions,
     payouts,
     standing,
@@ -45,6 +47,7 @@ from openclaw_jobs.background import (
     payout_jobs,
     reconcile_job,
     repeat,
+    sightings_job,
     watch_lag,
 )
 from openclaw_jobs.dispatch import Matcher
@@ -58,6 +61,7 @@ from openclaw_jobs.market.note_networks import Networks
 from openclaw_jobs.market.read_metrics import MetricsReader
 from openclaw_jobs.market.read_stats import StatsReader
 from openclaw_jobs.market.report_node import forget_node
+from openclaw_jobs.market.watch_abuse import write_sightings
 from openclaw_jobs.outside import make_providers
 from openclaw_jobs.payments.deposits import DepositDesk
 from openclaw_jobs.payments.reconciliation import RailRecords
@@ -80,10 +84,12 @@ _DOORS: Final = (
     payouts,
     operator,
     operator_parties,
+    pairs,
     payout_decisions,
     checks,
     benchmarks,
     standing,
+    flags,
 )
 
 Loop = Callable[[asyncio.Event], Awaitable[None]]
@@ -193,6 +199,10 @@ def compose(runtime: Runtime) -> Parts:
         await periodic(check_budget_job(market))(stop)
         await stop_spending(market)
 
+    async def sight(stop: asyncio.Event) -> None:
+        await periodic(sightings_job(market))(stop)
+        await write_sightings(market)
+
     networks = Networks(market)
     rails = reconciled_rails(runtime.desk.gateway, runtime.providers)
     return Parts(
@@ -221,6 +231,7 @@ def compose(runtime: Runtime) -> Parts:
             report,
             spend,
             periodic(networks_job(networks)),
+            sight,
             partial(watch_lag, market.metrics),
         ],
         loops=[periodic(job) for job in _jobs(runtime, rails)],

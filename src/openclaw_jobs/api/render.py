@@ -1,5 +1,6 @@
 """From what use cases return to what goes over the wire: pure functions."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -44,7 +45,9 @@ def task_quote(quote: Quote) -> schemas.TaskQuote:
     )
 
 
-def task(view: TaskView, place: QueuePlace | None = None) -> schemas.Task:
+def task(
+    view: TaskView, place: QueuePlace | None = None, warnings: Sequence[str] = ()
+) -> schemas.Task:
     """A task as its buyer sees it."""
     return schemas.Task(
         id=view.task_id,
@@ -66,10 +69,11 @@ def task(view: TaskView, place: QueuePlace | None = None) -> schemas.Task:
         if place is None
         else schemas.Queue(place.position, place.workers_online, place.estimated_wait_s),
         erased=view.erased or UNSET,
+        warnings=list(warnings) or UNSET,
     )
 
 
-def assigned(claim: Claim) -> schemas.Assigned:
+def assigned(claim: Claim, warnings: Sequence[str] = ()) -> schemas.Assigned:
     """A task in a worker's hands; one posted as a prompt is given as messages too."""
     if claim.prompt is None:
         messages = (claim.messages or "[]").encode()
@@ -86,6 +90,7 @@ def assigned(claim: Claim) -> schemas.Assigned:
         earning_cents=claim.earning_cents,
         attempt=claim.attempt,
         traceparent=UNSET if claim.traceparent is None else claim.traceparent,
+        warnings=list(warnings) or UNSET,
     )
 
 

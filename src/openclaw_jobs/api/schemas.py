@@ -170,6 +170,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     confidence: float | None
     queue: Queue | None
     erased: bool | UnsetType = UNSET
+    warnings: list[str] | UnsetType = UNSET
 
 
 class TaskList(msgspec.Struct, frozen=True):
@@ -247,6 +248,7 @@ class Assigned(msgspec.Struct, frozen=True, kw_only=True):
     earning_cents: int
     attempt: int
     traceparent: str | UnsetType = UNSET
+    warnings: list[str] | UnsetType = UNSET
 
 
 class AssignedList(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,10 +11,12 @@ from openclaw_jobs.api.guards import route_options
 from openclaw_jobs.api.openapi import problem_responses
 from openclaw_jobs.api.request import ApiRequest
 from openclaw_jobs.api.services import services_of
+from openclaw_jobs.api.visit import visit_of
 from openclaw_jobs.kit.errors import invalid
 from openclaw_jobs.kit.ids import is_id
 from openclaw_jobs.kit.log_context import note
 from openclaw_jobs.market.cancel_task import cancel_task
+from openclaw_jobs.market.look_at_texts import result_warnings
 from openclaw_jobs.market.post_task import Post, TaskOrder, quote_task
 from openclaw_jobs.market.rate_task import rate_task
 from openclaw_jobs.market.read_tasks import get_task, list_tasks, queue_place
@@ -42,6 +44,7 @@ async def post_one(
 ) -> Response[schemas.PostedTask | schemas.TaskQuote]:
     """Post a task: it is priced, paid from the balance and queued. With `dry_run` only priced."""
     services = services_of(request)
+    services.networks.note(request.buyer_id, visit_of(request.scope).address)
     order = TaskOrder(
         buyer_id=request.buyer_id,
         prompt=data.prompt,
@@ -79,7 +82,8 @@ async def get_one(
     market = services_of(request).market
     with request.held("reads", MAX_HELD_READS) if wait else nullcontext():
         view = await get_task(market, request.buyer_id, task_id, wait)
-    return render.task(view, await queue_place(market, view))
+    warnings = result_warnings(market, view.result)
+    return render.task(view, await queue_place(market, view), warnings)
 
 
 @get(

@@ -24,6 +24,7 @@ from openclaw_jobs.kit.errors import FieldError, Problem
 from openclaw_jobs.kit.timefmt import rfc3339, rfc3339_or_none
 from openclaw_jobs.market.explain_empty import explain_empty
 from openclaw_jobs.market.hold_lease import heartbeat, release
+from openclaw_jobs.market.look_at_texts import claim_warnings
 from openclaw_jobs.market.submit_work import Answer, Submission
 from openclaw_jobs.workers.rules import effective_standing, suspension_detail
 
@@ -65,9 +66,9 @@ async def next_work(
     if max_tasks is None:
         if not claims:
             return Response(None, status_code=204)
-        return Response(render.assigned(claims[0]))
+        return Response(_assigned(services, claims[0]))
     if claims:
-        return Response(schemas.AssignedList(tasks=[render.assigned(c) for c in claims]))
+        return Response(schemas.AssignedList(tasks=[_assigned(services, c) for c in claims]))
     empty = await explain_empty(services.market, request.worker)
     return Response(
         schemas.AssignedList(tasks=[], why=empty.why, retry_after_s=empty.retry_after_s)
@@ -127,7 +128,11 @@ async def _next_tasks(
         if not isinstance(error, Problem) and not is_unavailable(error):
             raise
         claims = []
-    return [render.assigned(claim) for claim in claims]
+    return [_assigned(services, claim) for claim in claims]
+
+
+def _assigned(services: Services, claim: Claim) -> schemas.Assigned:
+    return render.assigned(claim, claim_warnings(services.market, claim))
 
 
 async def _claim(

@@ -11,6 +11,7 @@ from openclaw_jobs.background.schedule import (
     node_job,
     payout_jobs,
     reconcile_job,
+    sightings_job,
 )
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "payout_jobs",
     "reconcile_job",
     "repeat",
+    "sightings_job",
     "watch_lag",
 ]

@@ -26,6 +26,7 @@ from openclaw_jobs.market.release_earnings import release_earnings
 from openclaw_jobs.market.report_node import report_node
 from openclaw_jobs.market.review_standing import review_tiers, stop_suspects
 from openclaw_jobs.market.send_mails import send_mails
+from openclaw_jobs.market.watch_abuse import stop_hoarders, watch_abuse, write_sightings
 from openclaw_jobs.market.work_payouts import work_payouts
 from openclaw_jobs.market.work_webhooks import work_webhooks
 from openclaw_jobs.payments.deposits import DepositDesk
@@ -45,6 +46,8 @@ def market_jobs(market: Market, *, replays_for: timedelta, events_for: timedelta
         Periodic("release-earnings", 10.0, partial(release_earnings, market)),
         Periodic("accounts", 60.0, partial(tend_accounts, market)),
         Periodic("retention", 300.0, partial(erase_old_texts, market)),
+        Periodic("stop-hoarders", 30.0, partial(stop_hoarders, market)),
+        Periodic("watch-abuse", 300.0, partial(watch_abuse, market)),
         Periodic("prove-ledger", 60.0, partial(prove_regularly, market)),
         Periodic(
             "clean-up",
@@ -114,3 +117,8 @@ def node_job(market: Market, matcher: Matcher, node_id: str) -> Periodic:
 def networks_job(networks: Networks) -> Periodic:
     """What each web process does for itself: write down from where its workers call."""
     return Periodic("note-networks", 60.0, networks.write, wake=networks.pending)
+
+
+def sightings_job(market: Market) -> Periodic:
+    """What each web process does for itself: write down what looked like abuse."""
+    return Periodic("sightings", 5.0, partial(write_sightings, market))

@@ -26,6 +26,7 @@ class Candidate(msgspec.Struct, frozen=True):
             another task: it is never offered to them.
         lineage: What is common to all tasks with its text; None where there is no other.
         marks: The marks of those that were shown its text: nobody who shares one may have it.
+        owner: The buyer whose text it is, of a hidden copy too: not for that buyer's own workers.
     """
 
     task_id: str
@@ -36,6 +37,7 @@ class Candidate(msgspec.Struct, frozen=True):
     tried_by: frozenset[str]
     lineage: str | None = None
     marks: frozenset[bytes] = frozenset()
+    owner: str | None = None
 
 
 class Seeker(Protocol):
@@ -91,7 +93,10 @@ class ClaimRequest(msgspec.Struct, frozen=True):
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """What the database says of a worker at the moment of a claim."""
+    """What the database says of a worker at the moment of a claim.
+
+    `completed` are all tasks that it ever did; `buyers` are who it has a mark in common with.
+    """
 
     worker_id: str
     tier: Tier
@@ -102,6 +107,8 @@ class Facts(msgspec.Struct, frozen=True):
     held: int
     completed_today: int
     marks: frozenset[bytes] = frozenset()
+    completed: int = 0
+    buyers: frozenset[str] = frozenset()
 
 
 class NewClaim(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from openclaw_jobs.dispatch.models import Candidate, Facts, Seeker, SeekerClass
+from openclaw_jobs.economy import Abuse
 from openclaw_jobs.workers import Preferences, Tier
 from openclaw_jobs.workers.rules import effective_standing, tier_rank, within_schedule
 
@@ -64,7 +65,9 @@ class _Queue:
         """What the class may have holds for its members, but for what is each one's own."""
         worker_id = seeker.worker.worker_id
         known = facts.get(worker_id)
-        if known is not None and not known.marks.isdisjoint(candidate.marks):
+        if known is not None and (
+            candidate.owner in known.buyers or not known.marks.isdisjoint(candidate.marks)
+        ):
             return False
         if known is None or (known.tier == self.tier and known.preferences == self.preferences):
             return worker_id not in candidate.tried_by
@@ -132,13 +135,21 @@ def propose(
     return pairs
 
 
-def capacity(facts: Facts, now: datetime) -> int:
+def concurrent_limit(facts: Facts, abuse: Abuse) -> int:
+    """How many tasks a worker may hold at once: what it wants, or less while it is new."""
+    wanted = facts.preferences.max_concurrent
+    if facts.completed >= abuse.new_worker_completed:
+        return wanted
+    return min(wanted, abuse.new_worker_max_concurrent)
+
+
+def capacity(facts: Facts, now: datetime, abuse: Abuse) -> int:
     """How many more tasks a worker may hold now: its standing, schedule and limits."""
     if effective_standing(facts.standing, facts.suspended_until, now) != "active":
         return 0
     if not within_schedule(facts.schedule, now):
         return 0
-    room = facts.preferences.max_concurrent - facts.held
+    room = concurrent_limit(facts, abuse) - facts.held
     if facts.preferences.daily_limit is not None:
         left_today = facts.preferences.daily_limit - facts.completed_today - facts.held
         room = min(room, left_today)

@@ -6,6 +6,7 @@ from openclaw_jobs.db import Connection
 from openclaw_jobs.identity import store_users as store
 from openclaw_jobs.identity.models import User
 from openclaw_jobs.kit.ids import new_id
+from openclaw_jobs.kit.mailbox import mailbox_of
 
 
 async def find_user(conn: Connection, provider: str, subject: str, email: str) -> str | None:
@@ -60,8 +61,10 @@ async def identities(conn: Connection, user_id: str) -> list[str]:
 
 
 async def had_account(conn: Connection, email: str) -> bool:
-    """Whether an account with this address was deleted before."""
-    return await store.select_former(conn, email_hash(email))
+    """Whether an account with this address, or this mailbox, was deleted before."""
+    return await store.select_former(conn, email_hash(email)) or await store.select_former(
+        conn, email_hash(mailbox_of(email))
+    )
 
 
 async def forget(conn: Connection, user_id: str, email: str) -> None:
@@ -70,6 +73,7 @@ async def forget(conn: Connection, user_id: str, email: str) -> None:
     Of the address only a hash is kept, so that nobody gets a second signup bonus.
     """
     await store.insert_former(conn, email_hash(email))
+    await store.insert_former(conn, email_hash(mailbox_of(email)))
     await store.delete_identities(conn, user_id)
     await store.anonymise(conn, user_id, f"deleted-{user_id}@invalid")
 

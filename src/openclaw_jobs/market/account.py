@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from openclaw_jobs import audit, buyers
+from openclaw_jobs.buyers import store_marks as buyer_marks
 from openclaw_jobs.chat import store_shares as chat
 from openclaw_jobs.identity import sessions, users
 from openclaw_jobs.kit.errors import Problem, invalid, not_found
@@ -123,6 +124,7 @@ async def delete_account(market: Market, user_id: str, buyer_id: str, confirmed:
         await store_people.retire_golds_of(unit.conn, buyer_id)
         await store_people.forget_events_of(unit.conn, buyer_id)
         await chat.erase(unit.conn, buyer_id, unit.now)
+        await buyer_marks.forget_marks(unit.conn, buyer_id)
         await users.forget(unit.conn, user_id, user.email)
         await audit.record(unit.conn, user_id, "account.delete", buyer_id, {})
     await _erase(market, user_id, buyer_id)

@@ -5,6 +5,9 @@ from typing import Final, Literal
 
 import msgspec
 
+from openclaw_jobs import flags
+from openclaw_jobs.economy import Abuse
+from openclaw_jobs.flags import Sighting
 from openclaw_jobs.identity import mail
 from openclaw_jobs.identity.mail import CodeCheck
 from openclaw_jobs.identity.mail.rules import CODE_MINUTES, is_mailable
@@ -20,6 +23,7 @@ from openclaw_jobs.workers import Contact, store_marks
 from openclaw_jobs.workers import store_contact as store
 from openclaw_jobs.workers.marks import mark_of
 
+_MOST_TOLD: Final = 20
 _NO_MAIL_RETRY_S: Final = "3600"
 _REFUSALS: Final = {
     "none": "No code is waited for; ask for one with POST /api/worker/bind-email.",
@@ -153,11 +157,30 @@ async def bind_payout(
             # address does for both methods.
             mark = mark_of("payout", address)
             await store_marks.replace_mark(unit.conn, worker_id, "payout", mark)
+            await _flag_sharing(unit, worker_id, mark)
             if not first:
+                await _flag_changes(unit, worker_id, market.config.abuse)
                 await _tell_change(unit, contact, method, address, delay)
         return await read_account(market, unit.conn, worker_id)
 
     return await run(market, effect, replay)
+
+
+async def _flag_sharing(unit: Unit, worker_id: str, mark: bytes) -> None:
+    """Several workers may be paid to one address; an operator sees that they are one owner's."""
+    sharing = await store_marks.workers_with(unit.conn, mark, _MOST_TOLD)
+    if len(sharing) > 1:
+        seen = Sighting(worker_id, "shared_payout", {"worker_ids": sharing})
+        await flags.raise_flags(unit.conn, [seen])
+
+
+async def _flag_changes(unit: Unit, worker_id: str, abuse: Abuse) -> None:
+    """Who changes the address again and again may be two that fight for one account."""
+    within = timedelta(days=abuse.payout_changes_days)
+    changes = await store.note_payout_change(unit.conn, worker_id, within)
+    if changes > abuse.payout_changes_max:
+        detail = {"changes": changes, "days": abuse.payout_changes_days}
+        await flags.raise_flags(unit.conn, [Sighting(worker_id, "payout_changes", detail)])
 
 
 def _check_address(method: PayoutMethod, address: str) -> None:

@@ -151,12 +151,13 @@ class _Round:
             worker_ids,
             now.astimezone(UTC).date(),
             by_network=self._config.quality.separate_by_address,
+            by_owner=self._config.abuse.separate_own_workers,
         )
         # Who is being served elsewhere at this moment gets nothing here; the tick asks again.
         self._room.update(dict.fromkeys(worker_ids, 0))
         for fact in facts:
             self._facts[fact.worker_id] = fact
-            self._room[fact.worker_id] = rules.capacity(fact, now)
+            self._room[fact.worker_id] = rules.capacity(fact, now, self._config.abuse)
 
     def _somebody_left(self) -> bool:
         return any(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from openclaw_jobs.db import Database
 from openclaw_jobs.economy import Config, ConfigCache
 from openclaw_jobs.events import Bus
+from openclaw_jobs.flags.sightings import Sightings
 from openclaw_jobs.kit.clock import Clock
 from openclaw_jobs.kit.metrics import Metrics
 from openclaw_jobs.kit.tracing import OFF, Tracing
@@ -50,6 +51,7 @@ class Market:
         checks_ready: Set when a check may have results to compare.
         metrics: What this process counts of itself.
         tracing: Makes spans, where it is on.
+        sightings: What looked like abuse, to be written down soon.
     """
 
     db: Database
@@ -63,6 +65,7 @@ class Market:
     checks_ready: asyncio.Event = field(default_factory=asyncio.Event)
     metrics: Metrics = field(default_factory=Metrics)
     tracing: Tracing = OFF
+    sightings: Sightings = field(default_factory=Sightings)
 
     @property
     def config(self) -> Config:

@@ -4,7 +4,9 @@ from typing import Final
 
 import msgspec
 
+from openclaw_jobs import flags
 from openclaw_jobs.economy.rules import credit_window
+from openclaw_jobs.flags import Sighting
 from openclaw_jobs.kit.errors import Problem, not_found
 from openclaw_jobs.kit.failpoints import failpoint
 from openclaw_jobs.market.apply_verdict import settle_review
@@ -71,6 +73,8 @@ async def credit_task(
             ),
         )
         if wait:
+            detail = {"completed": completed, "asked": asked + 1, "task_id": task_id}
+            await flags.raise_flags(unit.conn, [Sighting(buyer_id, "credit_limit", detail)])
             await store.set_status(unit.conn, task_id, "credit_review", 0)
             await _look_at(market, unit, task)
             return CreditOutcome(task_id, credited=False, credited_cents=0, balance_cents=0)

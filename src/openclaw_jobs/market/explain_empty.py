@@ -7,8 +7,9 @@ from typing import Final
 import msgspec
 
 from openclaw_jobs.dispatch.models import Facts
+from openclaw_jobs.dispatch.rules import concurrent_limit
 from openclaw_jobs.dispatch.store import claims, nodes
-from openclaw_jobs.economy import Config
+from openclaw_jobs.economy import Abuse, Config
 from openclaw_jobs.market.claim_tasks import earning_cents
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.workers import WorkerIdentity
@@ -33,14 +34,16 @@ async def explain_empty(market: Market, worker: WorkerIdentity) -> Emptiness:
     today = now.astimezone(UTC).date()
     by_network = market.config.quality.separate_by_address
     async with market.db.read() as conn:
-        facts = await claims.select_facts(conn, [worker.worker_id], today, by_network=by_network)
+        facts = await claims.select_facts(
+            conn, [worker.worker_id], today, by_network=by_network, by_owner=False
+        )
         queued = await nodes.explain_empty(
             conn, worker.worker_id, _MAX_LOOKED_AT, by_network=by_network
         )
     why: dict[str, int] = {}
     retry = _SOON_SECONDS
     for fact in facts:
-        limit = _own_limit(fact, now)
+        limit = _own_limit(fact, now, market.config.abuse)
         if limit is not None:
             reason, retry = limit
             why = {reason: max(1, len(queued))}
@@ -50,8 +53,8 @@ async def explain_empty(market: Market, worker: WorkerIdentity) -> Emptiness:
     return Emptiness(dict(why), retry) if why else Emptiness({"no task waits": 1}, _SOON_SECONDS)
 
 
-def _own_limit(fact: Facts, now: datetime) -> tuple[str, int] | None:
-    """The limit that the worker set itself and has reached, and the seconds until it ends."""
+def _own_limit(fact: Facts, now: datetime, abuse: Abuse) -> tuple[str, int] | None:
+    """The limit that a worker has reached, its own or a newcomer's, and the seconds until then."""
     preferences = fact.preferences
     if not within_schedule(fact.schedule, now):
         return "outside your schedule", round(hours_until_open(fact.schedule, now) * _HOUR) + 1
@@ -62,6 +65,8 @@ def _own_limit(fact: Facts, now: datetime) -> tuple[str, int] | None:
         return "your daily limit", round(left.total_seconds()) + 1
     if fact.held >= preferences.max_concurrent:
         return "your max_concurrent", _SOON_SECONDS
+    if fact.held >= concurrent_limit(fact, abuse):
+        return "the limit for new workers", _SOON_SECONDS
     return None
 
 

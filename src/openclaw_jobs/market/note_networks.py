@@ -1,9 +1,11 @@
-"""From which networks a worker calls: what tells workers of one owner from strangers."""
+"""From which networks workers and buyers call: what tells those of one owner from strangers."""
 
 import asyncio
 from collections import OrderedDict
 from typing import Final
 
+from openclaw_jobs.buyers import store_marks as buyer_marks
+from openclaw_jobs.kit.ids import is_id
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.unit import begin
 from openclaw_jobs.workers import store_marks
@@ -29,9 +31,9 @@ class Networks:
         self._news: dict[tuple[str, bytes], None] = {}
         self.pending = asyncio.Event()
 
-    def note(self, worker_id: str, address: str) -> None:
-        """A worker has called from this address."""
-        key = (worker_id, address)
+    def note(self, party_id: str, address: str) -> None:
+        """A worker or a buyer has called from this address."""
+        key = (party_id, address)
         now = self._market.monotonic()
         known = self._seen.get(key)
         if known is not None and now - known < _FRESH_S:
@@ -42,7 +44,7 @@ class Networks:
             self._seen.popitem(last=False)
         network = network_of(address)
         if network is not None:
-            self._news[(worker_id, mark_of("network", network))] = None
+            self._news[(party_id, mark_of("network", network))] = None
             self.pending.set()
 
     async def write(self) -> int:
@@ -51,8 +53,13 @@ class Networks:
         batch = sorted(self._news)[:_MAX_BATCH]
         if not batch:
             return 0
+        workers = [(who, mark) for who, mark in batch if is_id("wrk", who)]
+        buyers = [(who, "network", mark) for who, mark in batch if is_id("byr", who)]
         async with begin(self._market) as unit:
-            await store_marks.add_networks(unit.conn, batch)
+            if workers:
+                await store_marks.add_networks(unit.conn, workers)
+            if buyers:
+                await buyer_marks.add_marks(unit.conn, buyers)
         for key in batch:
             self._news.pop(key, None)
         if self._news:

@@ -9,10 +9,10 @@ from openclaw_jobs.identity.rules import is_email
 from openclaw_jobs.kit.errors import invalid, not_found
 from openclaw_jobs.ledger import BUYER_ACCOUNTS, WORKER_ACCOUNTS, Transfer
 from openclaw_jobs.market.context import Market
+from openclaw_jobs.market.tell_owners import mark_buyer, refuse_crowded
 from openclaw_jobs.market.unit import Replay, Unit, begin, run
 from openclaw_jobs.workers import Preferences, Profile, store_marks
 from openclaw_jobs.workers import service as workers
-from openclaw_jobs.workers.marks import mark_of, network_of
 
 
 async def sign_up(market: Market, email: str) -> tuple[str, NewApiKey]:
@@ -52,6 +52,7 @@ async def _open_buyer(unit: Unit, email: str) -> tuple[str, NewApiKey]:
         raise invalid("email", "There is an account with this address already.") from None
     buyer_id = await create_buyer(unit.conn, user_id)
     await ledger.open_accounts(unit.conn, buyer_id, BUYER_ACCOUNTS)
+    await mark_buyer(unit, buyer_id, user_id, email)
     return buyer_id, await identity.issue_api_key(unit.conn, buyer_id, "first key")
 
 
@@ -105,9 +106,9 @@ async def connect_worker(
 
     `address` is the one that it called from: workers of one network share no check.
     """
-    network = None if address is None else network_of(address)
 
     async def effect(unit: Unit) -> tuple[Profile, str]:
+        network = await refuse_crowded(market, unit, address)
         profile, token = await workers.register(
             unit.conn,
             name=name,
@@ -118,8 +119,7 @@ async def connect_worker(
         )
         await ledger.open_accounts(unit.conn, profile.worker_id, WORKER_ACCOUNTS)
         if network is not None:
-            seen = [(profile.worker_id, mark_of("network", network))]
-            await store_marks.add_networks(unit.conn, seen)
+            await store_marks.add_networks(unit.conn, [(profile.worker_id, network)])
         return profile, token
 
     return await run(market, effect, replay)

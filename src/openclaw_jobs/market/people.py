@@ -11,6 +11,7 @@ from openclaw_jobs.identity.sessions import NewSession
 from openclaw_jobs.kit.errors import invalid, not_found
 from openclaw_jobs.ledger import BUYER_ACCOUNTS
 from openclaw_jobs.market.context import Market
+from openclaw_jobs.market.tell_owners import bonus_reason, mark_buyer, mark_person
 from openclaw_jobs.market.unit import Unit, begin
 
 __all__ = [
@@ -53,11 +54,13 @@ async def sign_in(
     name: str | None,
     instead_of: str | None,
     user_agent: str | None,
+    address: str | None = None,
 ) -> SignedIn:
     """Sign somebody in whom a provider vouches for.
 
     They are found by the provider's id of them, else by the address that it has proven to be
-    theirs; else an account is made, a buyer's, with the signup bonus unless that address had one.
+    theirs; else an account is made, a buyer's, with the signup bonus unless `tell_owners` knows a
+    reason against it.
 
     Args:
         market: The market.
@@ -67,6 +70,7 @@ async def sign_in(
         name: What they are called there; kept for a new account.
         instead_of: The session that the browser had.
         user_agent: What the browser calls itself.
+        address: Where it calls from.
 
     Raises:
         Problem: 422: the address is none.
@@ -80,20 +84,23 @@ async def sign_in(
             user_id = await users.create_person(unit.conn, email, name)
         await users.link_identity(unit.conn, provider, subject, user_id)
         if await buyer_of_user(unit.conn, user_id) is None:
-            bonus = await _make_buyer(market, unit, user_id, email)
+            bonus = await _make_buyer(market, unit, user_id, email, address)
         session = await sessions.open_session(
             unit.conn, user_id=user_id, instead_of=instead_of, user_agent=user_agent
         )
     return SignedIn(session, user_id, bonus)
 
 
-async def _make_buyer(market: Market, unit: Unit, user_id: str, email: str) -> int:
+async def _make_buyer(
+    market: Market, unit: Unit, user_id: str, email: str, address: str | None
+) -> int:
     """Make a user a buyer; what they were given for it, in cents."""
     buyer_id = await create_buyer(unit.conn, user_id)
     await ledger.open_accounts(unit.conn, buyer_id, BUYER_ACCOUNTS)
     bonus = market.config.signup.bonus_cents
-    if await users.had_account(unit.conn, email):
+    if await bonus_reason(market, unit, buyer_id, email, address) is not None:
         bonus = 0
+    await mark_buyer(unit, buyer_id, user_id, email)
     gift = ledger.signup_bonus(buyer_id, bonus)
     if gift is not None:
         await ledger.post(unit.conn, [gift])
@@ -171,6 +178,7 @@ async def hold_worker(
         user_agent: What the browser calls itself.
     """
     async with begin(market) as unit:
+        await mark_person(unit, worker_id, user_id)
         return await sessions.open_session(
             unit.conn,
             user_id=user_id,

@@ -29,6 +29,7 @@ from openclaw_jobs.market import store_traces
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.draw_checks import draw_shadow
 from openclaw_jobs.market.grant_checks import grant_if_due
+from openclaw_jobs.market.look_at_texts import note_prompt
 from openclaw_jobs.market.unit import (
     Replay,
     Unit,
@@ -170,12 +171,20 @@ async def post_tasks(market: Market, posts: Sequence[Post]) -> list[PostedTask |
     await grant_if_due(market)
     try:
         async with begin(market, pipelined=True) as unit:
-            return await _Batch(market, unit, posts).run()
+            answers = await _Batch(market, unit, posts).run()
     except (psycopg.DatabaseError, ledger.LedgerError) as error:
         if len(posts) == 1 or is_unavailable(error):
             raise
         _log.error("post_batch_refused", error=type(error).__name__, size=len(posts))
         return [(await post_tasks(market, [post]))[0] for post in posts]
+    for post, answer in zip(posts, answers, strict=True):
+        _look_at(market, post.order, answer)
+    return answers
+
+
+def _look_at(market: Market, order: TaskOrder, answer: PostedTask | Exception) -> None:
+    if isinstance(answer, PostedTask):
+        note_prompt(market, order.buyer_id, answer.task_id, order.prompt, order.messages)
 
 
 async def post_within(market: Market, unit: Unit, order: TaskOrder) -> PostedTask:
@@ -187,6 +196,7 @@ async def post_within(market: Market, unit: Unit, order: TaskOrder) -> PostedTas
     (answer,) = await _Batch(market, unit, [Post(order, None)]).run()
     if isinstance(answer, Exception):
         raise answer
+    _look_at(market, order, answer)
     return answer
 
 

@@ -25,6 +25,7 @@ from openclaw_jobs.market.check_results import check_results
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.end_tasks import refund_tasks
 from openclaw_jobs.market.grant_checks import grant_if_due
+from openclaw_jobs.market.look_at_texts import note_result
 from openclaw_jobs.market.unit import Unit, begin
 from openclaw_jobs.payments import NewEarning
 from openclaw_jobs.payments import store as earnings_store
@@ -84,6 +85,10 @@ async def submit_work(market: Market, submissions: Sequence[Submission]) -> list
     _count(market, batch.completed)
     for lease in batch.completed:
         market.durations.observe(lease.category, (lease.now - lease.claimed_at).total_seconds())
+    results = {(s.worker_id, s.task_id): s.result or "" for s in reversed(submissions)}
+    for lease in batch.completed:
+        result = results[lease.worker_id, lease.task_id]
+        note_result(market, lease.worker_id, lease.task_id, result)
     return answers
 
 
@@ -141,9 +146,8 @@ class _Batch:
         return [answers[at] for at in range(len(self._submissions))]
 
     def _holds(self, lease: Lease, at: int) -> bool:
-        return (
-            lease.worker_id == self._submissions[at].worker_id
-            and same_hash(lease.token_hash, self._hashes[at])
+        return lease.worker_id == self._submissions[at].worker_id and same_hash(
+            lease.token_hash, self._hashes[at]
         )
 
     def _refusal(self, lease: Lease) -> Problem | None:

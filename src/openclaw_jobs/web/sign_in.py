@@ -14,6 +14,7 @@ from openclaw_jobs.identity.oauth import Person, Provider, ProviderError
 from openclaw_jobs.identity.rules import is_email
 from openclaw_jobs.kit.doors import page_options
 from openclaw_jobs.kit.errors import Problem, not_found
+from openclaw_jobs.kit.visit import visit_of
 from openclaw_jobs.market import people
 from openclaw_jobs.web.browsers import give_session, had_session, take_session, user_agent
 from openclaw_jobs.web.filters import money
@@ -152,6 +153,7 @@ async def _welcome(request: PageRequest, provider: str, person: Person, return_t
             name=person.name,
             instead_of=had_session(request),
             user_agent=user_agent(request),
+            address=visit_of(request.scope).address,
         )
     except Problem as problem:
         return _page(request, return_to, error=problem.detail, status=problem.status)

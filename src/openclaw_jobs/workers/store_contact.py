@@ -56,3 +56,14 @@ async def set_payout(
         """,
         (method, address, blocked_for, worker_id),
     )
+
+
+async def note_payout_change(conn: Connection, worker_id: str, within: timedelta) -> int:
+    """Note that a worker changed where it is paid; how often it did so lately."""
+    await conn.execute("INSERT INTO payout_changes (worker_id) VALUES (%s)", (worker_id,))
+    cursor = await conn.execute(
+        "SELECT count(*) FROM payout_changes WHERE worker_id = %s AND changed_at > now() - %s",
+        (worker_id, within),
+    )
+    row = await cursor.fetchone()
+    return 0 if row is None else int(row[0])

@@ -8,12 +8,15 @@ from openclaw_jobs.db.arrays import bytes_array, text_array
 from openclaw_jobs.workers.marks import MarkKind
 
 
-async def replace_mark(conn: Connection, worker_id: str, kind: MarkKind, mark: bytes) -> None:
-    """Give a worker a mark of which it has only one."""
-    await conn.execute(
-        "DELETE FROM worker_marks WHERE worker_id = %s AND kind = %s AND mark <> %s",
-        (worker_id, kind, mark),
-    )
+async def replace_mark(
+    conn: Connection, worker_id: str, kind: MarkKind, mark: bytes, *, only_one: bool = True
+) -> None:
+    """Give a worker a mark; unless it may have several, of this kind it has no other then."""
+    if only_one:
+        await conn.execute(
+            "DELETE FROM worker_marks WHERE worker_id = %s AND kind = %s AND mark <> %s",
+            (worker_id, kind, mark),
+        )
     await conn.execute(
         """
         INSERT INTO worker_marks (worker_id, kind, mark) VALUES (%s, %s, %s)
@@ -64,3 +67,25 @@ async def are_kin(
     )
     row = await cursor.fetchone()
     return row is not None and bool(row[0])
+
+
+async def count_new(conn: Connection, mark: bytes, within: timedelta) -> int:
+    """How many workers with this mark were registered so lately."""
+    cursor = await conn.execute(
+        """
+        SELECT count(*) FROM worker_marks m JOIN workers w ON w.id = m.worker_id
+        WHERE m.mark = %b AND w.created_at > now() - %s
+        """,
+        (mark, within),
+    )
+    row = await cursor.fetchone()
+    return 0 if row is None else int(row[0])
+
+
+async def workers_with(conn: Connection, mark: bytes, limit: int) -> list[str]:
+    """Workers with this mark, by id."""
+    cursor = await conn.execute(
+        "SELECT DISTINCT worker_id FROM worker_marks WHERE mark = %b ORDER BY worker_id LIMIT %s",
+        (mark, limit),
+    )
+    return [row[0] for row in await cursor.fetchall()]

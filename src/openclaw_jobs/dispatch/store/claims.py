@@ -20,7 +20,9 @@ _CANDIDATE = """t.id, t.category, t.price_cents, t.min_tier, t.queue_rank,
         SELECT r.worker_id FROM lineage_readers r WHERE r.lineage = t.lineage) END,
     CASE WHEN t.lineage IS NOT NULL THEN ARRAY(
         SELECT m.mark FROM lineage_readers r JOIN worker_marks m ON m.worker_id = r.worker_id
-        WHERE r.lineage = t.lineage) END"""
+        WHERE r.lineage = t.lineage) END,
+    coalesce(t.buyer_id, (SELECT o.buyer_id FROM tasks o WHERE o.id = t.lineage),
+        (SELECT g.buyer_id FROM golds g WHERE g.id = t.lineage))"""
 # A hidden copy waits in vain once its text was shown to as many workers as may see it: were it
 # taken out of the queue, the last of them could tell it from a paid task that it gave up.
 _MAY_BE_SHOWN = f"""(t.buyer_id IS NOT NULL OR starts_with(t.lineage, 'gold_')
@@ -35,7 +37,10 @@ _FACTS = """
         (SELECT count(*) FROM leases l WHERE l.worker_id = w.id),
         CASE WHEN s.today = %s THEN s.today_completed ELSE 0 END,
         ARRAY(SELECT m.mark FROM worker_marks m
-            WHERE m.worker_id = w.id AND (%s OR m.kind <> 'network'))
+            WHERE m.worker_id = w.id AND (%s OR m.kind <> 'network')),
+        s.completed,
+        ARRAY(SELECT b.buyer_id FROM worker_marks m JOIN buyer_marks b ON b.mark = m.mark
+            WHERE %s AND m.worker_id = w.id AND m.kind <> 'network')
     FROM workers w JOIN worker_stats s ON s.worker_id = w.id WHERE w.id = ANY(%s::text[])
 """
 
@@ -51,6 +56,8 @@ def _facts(row: Sequence[Any]) -> Facts:
         held=row[9],
         completed_today=row[10],
         marks=frozenset(bytes(mark) for mark in row[11]),
+        completed=row[12],
+        buyers=frozenset(row[13]),
     )
 
 
@@ -64,6 +71,7 @@ def _candidate(row: Sequence[Any]) -> Candidate:
         tried_by=frozenset((*(row[5] or ()), *(row[7] or ()))),
         lineage=row[6],
         marks=frozenset(bytes(mark) for mark in row[8] or ()),
+        owner=row[9],
     )
 
 
@@ -123,7 +131,7 @@ async def any_queued(conn: Connection) -> bool:
 
 
 async def lock_workers(
-    conn: Connection, worker_ids: Sequence[str], today: date, *, by_network: bool
+    conn: Connection, worker_ids: Sequence[str], today: date, *, by_network: bool, by_owner: bool
 ) -> list[Facts]:
     """Take, until the transaction ends, the right to give these workers tasks.
 
@@ -142,7 +150,7 @@ async def lock_workers(
         """,
         (ids, _WORKER_LOCK_SPACE),
     )
-    reading = await conn.execute(_FACTS, (today, by_network, ids))
+    reading = await conn.execute(_FACTS, (today, by_network, by_owner, ids))
     locked = {row[0] for row in await locking.fetchall()}
     return [_facts(row) for row in await reading.fetchall() if row[0] in locked]
 
@@ -155,10 +163,10 @@ async def wait_for_worker(conn: Connection, worker_id: str) -> None:
 
 
 async def select_facts(
-    conn: Connection, worker_ids: Sequence[str], today: date, *, by_network: bool
+    conn: Connection, worker_ids: Sequence[str], today: date, *, by_network: bool, by_owner: bool
 ) -> list[Facts]:
     """What decides how many tasks these workers may have; see `lock_workers`."""
-    cursor = await conn.execute(_FACTS, (today, by_network, text_array(worker_ids)))
+    cursor = await conn.execute(_FACTS, (today, by_network, by_owner, text_array(worker_ids)))
     return [_facts(row) for row in await cursor.fetchall()]
 
 
