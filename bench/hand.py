@@ -63,11 +63,12 @@ async def work(task: dict[str, Any]) -> dict[str, Any]:
     """Work until stopped; what was done."""
     rng = random.Random(task["seed"])  # noqa: S311 - no secret
     answer = answers(task["kind"], rng)
+    transport = FromAddress(task["address"])
     worker = await AsyncWorker.connect(
         task["url"],
         name=task["name"],
         preferences=Preferences(max_concurrent=1),
-        transport=FromAddress(task["address"]),
+        transport=transport,
     )
     assert worker.connected is not None
     _tell(worker.connected.worker_id)
@@ -89,6 +90,7 @@ async def work(task: dict[str, Any]) -> dict[str, Any]:
             raise
         suspended = True
     await worker.close()
+    await transport.close()
     return {"done": done, "suspended": suspended}
 
 

@@ -38,9 +38,11 @@ _LIMITS: Final = ("work_next", "work_submit", "task_submit", "worker_write", "ap
 _QUEUED: Final = 30
 _DRAIN_S: Final = 120
 _WAITING: Final = "SELECT count(*) FROM tasks WHERE status = 'queued' AND buyer_id IS NOT NULL"
+# A hidden task that nobody may have any more, as all who were left have read it, expires later.
 _OPEN: Final = (
-    "SELECT (SELECT count(*) FROM tasks WHERE status IN ('queued', 'claimed'))"
-    " + (SELECT count(*) FROM checks WHERE stage NOT IN ('decided', 'void'))"
+    "SELECT (SELECT count(*) FROM tasks WHERE status = 'claimed'"
+    " OR (status = 'queued' AND buyer_id IS NOT NULL))"
+    " + (SELECT count(*) FROM checks WHERE stage IN ('comparing', 'deciding'))"
 )
 _CHARGED_FOR_HIDDEN: Final = """
     SELECT count(*) FROM tasks t JOIN postings p ON p.owner = t.id
@@ -266,7 +268,7 @@ async def _count(market: Market, query: LiteralString) -> int:
 
 
 async def _drained(market: Market) -> None:
-    """Wait until every task and every check is over."""
+    """Wait until every task of a buyer is over, and what was judged."""
     async with asyncio.timeout(_DRAIN_S):
         while await _count(market, _OPEN):  # noqa: ASYNC110 - it happens in the server's process
             await asyncio.sleep(0.2)

@@ -96,6 +96,7 @@ ROWS = {
     ("GET", "/api/admin/quality"): Row(OPERATOR, 200),
     ("GET", "/api/admin/quality/{check_id}"): Row(OPERATOR, 404),
     ("POST", "/api/admin/quality/{check_id}/verdict"): Row(OPERATOR, 404, body={"first": "good"}),
+    ("GET", "/api/admin/pairs"): Row(OPERATOR, 200),
     ("GET", "/api/admin/credits"): Row(OPERATOR, 200),
     ("POST", "/api/admin/credits/{task_id}/approve"): Row(OPERATOR, 404),
     ("POST", "/api/admin/credits/{task_id}/reject"): Row(OPERATOR, 404),

@@ -1,7 +1,7 @@
 """A verdict takes effect, all of it in one transaction: money, record, and the buyer's review.
 
-Locks are taken in one order by everybody: tasks by id, the check, workers' balances and lots, the
-ledger, statistics, records.
+Locks are taken in one order by everybody: tasks by id, the check, its gold task, workers' balances
+and lots, the ledger, statistics, records.
 """
 
 from collections.abc import Mapping
@@ -14,6 +14,7 @@ from openclaw_jobs.kit.failpoints import failpoint
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.draw_checks import random_delay
 from openclaw_jobs.market.mint_gold import mint_gold
+from openclaw_jobs.market.note_pairs import Wrongs, note_pairs
 from openclaw_jobs.market.take_back import apply_credit, claw_back
 from openclaw_jobs.market.unit import Unit
 from openclaw_jobs.quality import rules
@@ -21,13 +22,19 @@ from openclaw_jobs.quality import store_checks as store
 from openclaw_jobs.quality import store_records as records
 from openclaw_jobs.quality.checks import BY_RULES, Check, CheckStage, Finding, Outcome
 from openclaw_jobs.quality.record import Verdict
+from openclaw_jobs.quality.store_pairs import lock_gold
 from openclaw_jobs.tasks import store_credits
 
 _KIN: Final = "two of its workers may be one person"
 
 
 async def apply_finding(
-    market: Market, unit: Unit, check_id: str, stage: CheckStage, finding: Finding | None
+    market: Market,
+    unit: Unit,
+    check_id: str,
+    stage: CheckStage,
+    finding: Finding | None,
+    wrongs: Wrongs | None = None,
 ) -> bool:
     """Move a check on by what was found of it.
 
@@ -37,6 +44,7 @@ async def apply_finding(
         check_id: The check.
         stage: Where it stood when its texts were read.
         finding: What comparing them came to; None if they are gone.
+        wrongs: How a wrong answer to a gold task compares with those of others.
 
     Returns:
         Whether this call moved it; False if it stands elsewhere by now.
@@ -53,6 +61,8 @@ async def apply_finding(
         (finding.agree, finding.similarity, finding.method, finding.engine, finding.why),
         msgspec.json.encode(finding.evidence).decode(),
     )
+    if wrongs is not None and check.gold_id is not None:
+        await lock_gold(unit.conn, check.gold_id)
     if await _are_kin(market, unit, check):
         await store.set_void(unit.conn, check_id, _KIN)
         return True
@@ -66,6 +76,8 @@ async def apply_finding(
     failpoint("check.blamed")
     await _record(unit, check, verdicts)
     failpoint("check.recorded")
+    if wrongs is not None:
+        await note_pairs(unit, check, wrongs)
     if check.original_task_id is not None:
         await settle_review(unit, check.original_task_id, finding.first, BY_RULES)
     if stage == "deciding":

@@ -11,6 +11,7 @@ from openclaw_jobs.kit.failpoints import failpoint
 from openclaw_jobs.market.apply_verdict import apply_finding
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.draw_checks import SPACING_S
+from openclaw_jobs.market.note_pairs import compare_wrong
 from openclaw_jobs.market.unit import begin
 from openclaw_jobs.quality import comparing
 from openclaw_jobs.quality import store_checks as store
@@ -64,9 +65,10 @@ async def _judge_or_give_up(market: Market, texts: Texts) -> bool:
 
 async def _judge(market: Market, texts: Texts) -> bool:
     finding = await asyncio.to_thread(_compare, market, texts)
+    wrongs = await compare_wrong(market, texts, finding)
     failpoint("check.compared")
     async with begin(market, pipelined=True) as unit:
-        moved = await apply_finding(market, unit, texts.check_id, texts.stage, finding)
+        moved = await apply_finding(market, unit, texts.check_id, texts.stage, finding, wrongs)
     if moved and finding is not None:
         # Neither texts nor workers: a log is read by more people than may know of a check.
         _log.info("check_moved", check=texts.check_id, agree=finding.agree, reason=finding.reason)

@@ -96,6 +96,7 @@ class Texts(msgspec.Struct, frozen=True, kw_only=True):
     second: str | None
     third: str | None
     answers: list[str] | None
+    gold_id: str | None = None
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

@@ -74,7 +74,7 @@ def _three(first: str, second: str, third: str, compare: Compare) -> Finding:
     if _no_answer(pair) and _no_answer(one):
         return _finding(pair, evidence, None, None, "nobody answers")
     decision = rules.arbitrate(first_agrees=_answers(one), second_agrees=_answers(other))
-    if pair.agree and pair.kind is Kind.EMPTY and not _is_without_answer(third, compare):
+    if pair.agree and pair.kind is Kind.EMPTY and not is_without_answer(third, compare):
         decision = Decision(Verdict.BAD, Verdict.BAD)
         return _finding(pair, evidence, *_both(decision), "both are empty, a third answers")
     reasons = {
@@ -94,7 +94,7 @@ def _no_answer(found: Comparison) -> bool:
     return found.agree and found.kind in _NO_ANSWER
 
 
-def _is_without_answer(text: str, compare: Compare) -> bool:
+def is_without_answer(text: str, compare: Compare) -> bool:
     """Whether a text is empty or refuses, as the engine sees it."""
     return compare(text, text).kind in _NO_ANSWER
 

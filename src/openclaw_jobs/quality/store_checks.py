@@ -235,7 +235,8 @@ async def select_ready(conn: Connection, limit: int) -> list[Texts]:
     """What can be compared now, oldest check first."""
     cursor = await conn.execute(
         """
-        SELECT c.id, c.kind, c.stage, c.category, f.result, s.result, t.result, g.answers
+        SELECT c.id, c.kind, c.stage, c.category, f.result, s.result, t.result, g.answers,
+            c.gold_id
         FROM (
             SELECT * FROM checks WHERE stage IN ('comparing', 'deciding') ORDER BY id LIMIT %s
         ) c
