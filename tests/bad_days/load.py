@@ -61,7 +61,7 @@ class Load:
             assert int(answer.headers["Retry-After"]) >= 1
         return answer
 
-    async def buy(self, client: httpx.AsyncClient, key: str, name: str) -> None:
+    async def buy(self, client: httpx.AsyncClient, key: str, name: str, text: str = "") -> None:
         """Post a task until it is taken, once."""
         while not self.stop.is_set():
             answer = await self.call(
@@ -69,12 +69,13 @@ class Load:
                 "POST",
                 "/api/task",
                 key,
-                json={"prompt": name},
+                json={"prompt": f"{name} {text}" if text else name},
                 headers={"Idempotency-Key": name},
             )
             if answer is not None and answer.status_code == 201:
                 self.posted[name] = answer.json()["id"]
                 return
+            assert answer is None or answer.status_code in {409, 503}, answer.text
             await asyncio.sleep(PAUSE_S)
 
     async def work(self, token: str) -> None:
@@ -83,7 +84,10 @@ class Load:
             claims: list[dict[str, Any]] = []
             while not self.stop.is_set():
                 if claims:
-                    claims += await self._hand_in(client, token, claims.pop())
+                    claim = claims.pop()
+                    # Who has tasks asks for no more: on a slow machine their leases would end.
+                    wanted = {} if claims else {"next": {"wait": 0.2, "max": 2}}
+                    claims += await self._hand_in(client, token, claim, wanted)
                     continue
                 answer = await self.call(
                     client, "GET", "/api/work/next", token, params={"wait": 1, "max": 2}
@@ -100,7 +104,7 @@ class Load:
         return tasks
 
     async def _hand_in(
-        self, client: httpx.AsyncClient, token: str, claim: dict[str, Any]
+        self, client: httpx.AsyncClient, token: str, claim: dict[str, Any], wanted: dict[str, Any]
     ) -> list[dict[str, Any]]:
         body = {
             "task_id": claim["task_id"],
@@ -113,7 +117,7 @@ class Load:
             "POST",
             "/api/work/submit",
             token,
-            json={**body, "next": {"wait": 0.2, "max": 2}},
+            json=body | wanted,
         )
         self.held.discard(claim["task_id"])
         if answer is None or answer.status_code == 503:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from itertools import cycle
@@ -37,12 +38,14 @@ class Plan:
         calm_s: The load of half of it alone: what is normal.
         faults_s: Everything is broken in turn.
         spacing_s: Between two faults.
+        faults: What is broken, again and again.
     """
 
     full_speed_s: float
     calm_s: float
     faults_s: float
     spacing_s: float
+    faults: Sequence[str] = FAULTS
 
 
 @dataclass
@@ -105,7 +108,7 @@ async def _break(stage: Stage, plan: Plan, end: float) -> list[Fault]:
     """Break one thing after the other, and see to it that what was killed comes back."""
     faults: list[Fault] = []
     mending: list[asyncio.Task[None]] = []
-    for kind in cycle(FAULTS):
+    for kind in cycle(plan.faults):
         if time.monotonic() + plan.spacing_s > end:
             break
         faults.append(Fault(kind, time.monotonic()))
