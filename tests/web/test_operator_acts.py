@@ -1,10 +1,13 @@
 """What an operator decides by the pages: once, audited, and said on the page that follows."""
 
 import re
+from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
+from playwright.async_api import Browser as Chromium
 from playwright.async_api import expect
 
 from openclaw_jobs.market.review_standing import stop_suspects
@@ -12,7 +15,7 @@ from openclaw_jobs.web.word_diff import word_diff
 from tests.market.steps import claim, complete, post, refused, sql
 from tests.quality.check_steps import RIGHT, WRONG, dispute, do_next, settle
 from tests.quality.test_standing import bad_worker
-from tests.running import Node, Party
+from tests.running import Node, Party, running_node
 from tests.web.browser import PHONE, Visitors, browser_tests
 from tests.web.office import OPERATOR, ask_for_payout
 from tests.web.people import Browser, ask, browsing, make_operator
@@ -290,12 +293,26 @@ async def test_a_failed_event_is_worked_again(node: Node) -> None:
     assert await acts(node, "webhook.replay") == ["stripe/evt_1"]
 
 
+@pytest_asyncio.fixture(loop_scope="session")
+async def quiet(dsn: str) -> AsyncIterator[Node]:
+    """A marketplace whose periodic jobs the test runs itself, so that checks go as it wants."""
+    async with running_node(dsn, background=False) as node:
+        yield node
+
+
 class TestInABrowser:
     """The journeys, and what the pages look like."""
 
     pytestmark = browser_tests
 
-    async def test_an_operator_runs_the_place(self, site: Node, visitors: Visitors) -> None:
+    async def test_an_operator_runs_the_place(self, quiet: Node, browser: Chromium) -> None:
+        visitors = Visitors(browser, quiet.address)
+        try:
+            await self.run_the_place(quiet, visitors)
+        finally:
+            await visitors.close()
+
+    async def run_the_place(self, site: Node, visitors: Visitors) -> None:
         await make_operator(site, OPERATOR)
         worker: Party = await site.worker()
         await ask_for_payout(site, worker, 300)

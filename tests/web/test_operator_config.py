@@ -150,6 +150,7 @@ async def test_a_change_is_simulated_before_it_is_saved(node: Node) -> None:
     where = "/operator/config/quality/trial"
     change = {"version": ["1"], "json": ['{"shadow_rate": 0.3, "spot_check_rate": 0.5}']}
     async with browsing(node, OPERATOR) as (browser,):
+        browser.http.timeout = httpx.Timeout(60)
         answer = await send(browser, where, change)
         assert answer.status_code == 200
         assert "Put it into force" in answer.text

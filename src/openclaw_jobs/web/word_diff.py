@@ -12,7 +12,7 @@ __all__ = ["Piece", "word_diff"]
 MAX_WORDS: Final = 1500
 """So many words of each are compared; the time that takes grows with their product."""
 
-_WORD: Final = re.compile(r"\s+|\w+|[^\w\s]")
+_WORD: Final = re.compile(r"\w+\s*|[^\w\s]\s*|\s+")
 
 
 class Piece(msgspec.Struct, frozen=True):
