@@ -1,6 +1,8 @@
 """A lost server: nothing that was acknowledged is lost, and work goes on as soon as it is back."""
 
 import asyncio
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 
 from openclaw_jobs.db import Database, is_unavailable
 from openclaw_jobs.db.embedded import EmbeddedServer
+from openclaw_jobs.db.revision import current_revision
 from tests.conftest import TEST_SETTINGS
 
 WRITERS = 16
@@ -149,3 +152,27 @@ async def test_closing_does_not_wait_for_a_server_that_is_gone(data_dir: Path) -
         assert time.monotonic() - started < 2
     finally:
         server.stop()
+
+
+def test_a_server_that_recovers_is_waited_for_and_one_that_is_not_there_is_not() -> None:
+    fields = b"SFATAL\0C57P03\0Mthe database system is starting up\0\0"
+    turned_away = 0
+
+    def turn_away(listener: socket.socket) -> None:
+        nonlocal turned_away
+        for _ in range(3):
+            client, _ = listener.accept()
+            with client:
+                client.recv(4096)
+                client.sendall(b"E" + (4 + len(fields)).to_bytes(4) + fields)
+            turned_away += 1
+        listener.close()
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    serving = threading.Thread(target=turn_away, args=(listener,))
+    serving.start()
+    with pytest.raises(psycopg.OperationalError, match="refused"):
+        current_revision(f"postgresql://x@127.0.0.1:{port}/x?sslmode=disable&gssencmode=disable")
+    serving.join()
+    assert turned_away == 3

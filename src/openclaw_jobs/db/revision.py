@@ -9,6 +9,7 @@ processes stopped. See `docs/how-to/deploy.md`.
 """
 
 import re
+import time
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -34,6 +35,12 @@ __all__ = [
 ]
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
+
+_RECOVERY_S: Final = 30.0
+_RETRY_S: Final = 0.1
+# libpq keeps no SQLSTATE of a login that failed: that of 57P03, cannot_connect_now, and of a
+# connection that ended before the server said anything.
+_COMING: Final = ("the database system is ", "server closed the connection unexpectedly")
 
 Stage: TypeAlias = Literal["pre", "post", "stop"]
 _STAGE: Final = re.compile(r'^stage = "(pre|post|stop)"$', re.MULTILINE)
@@ -154,9 +161,26 @@ def _stage(text: str) -> Stage:
 def _standing(dsn: str) -> tuple[str | None, str | None]:
     """The database's revision, and the oldest code that may run on it where that was kept."""
     target = libpq_dsn(dsn, application_name="openclaw-jobs-migrate", connect_timeout=10)
-    with psycopg.connect(target, autocommit=True) as conn:
+    with _connect_when_up(target) as conn:
         found = _only(conn, "alembic_version", "SELECT version_num FROM alembic_version")
         return found, _only(conn, "schema_floor", "SELECT revision FROM schema_floor")
+
+
+def _connect_when_up(target: str) -> psycopg.Connection:
+    """Connect, and outwait a server that starts, stops or recovers from a crash.
+
+    A process that is started again just then must not give up; where nobody listens, or the login
+    is refused, it is told at once.
+    """
+    deadline = time.monotonic() + _RECOVERY_S
+    while True:
+        try:
+            return psycopg.connect(target, autocommit=True)
+        except psycopg.OperationalError as exc:
+            coming = any(sign in str(exc) for sign in _COMING)
+            if not coming or time.monotonic() > deadline:
+                raise
+        time.sleep(_RETRY_S)
 
 
 def _only(conn: psycopg.Connection, table: str, query: str) -> str | None:
