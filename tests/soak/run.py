@@ -66,6 +66,7 @@ class Report:
     cut: int = 0
     lease_lost: int = 0
     skipped: int = 0
+    false_starts: int = 0
     skewed: bool = False
     wrong: list[str] = field(default_factory=list)
 
@@ -166,6 +167,7 @@ def _look_at(stage: Stage, report: Report) -> None:
     report.statuses = dict(sorted(stage.front.statuses.items()))
     report.cut = stage.front.lost + stage.base.lost
     report.skewed = stage.skewed
+    report.false_starts = stage.false_starts
     report.wrong += [
         f"{count} answers with {status}"
         for status, count in report.statuses.items()
