@@ -1,6 +1,7 @@
 """Topping up: packs, the way to Stripe's checkout and back, receipts."""
 
 import hashlib
+from datetime import timedelta
 from typing import Final, cast, get_args
 
 import msgspec
@@ -25,14 +26,17 @@ from openclaw_jobs.web.pages import (
     public_url,
     redirect,
     render,
+    set_cookie,
     site_of,
     viewer_of,
 )
 from openclaw_jobs.web.return_to import safe_return_to
+from openclaw_jobs.web.site import Site
 
 _READ: Final = page_options(auth="buyer")
 _PACKS: Final[tuple[str, ...]] = get_args(PackName)
-_BACK: Final = "deposit_return"
+_BACK: Final = "openclaw_deposit_return"
+_BACK_FOR: Final = timedelta(hours=1)
 _HOME: Final = "/dashboard"
 _ROUTE: Final = "POST /deposit"
 _LATEST: Final = 20
@@ -109,10 +113,13 @@ async def pay(request: PageRequest) -> Page:
             raise
         return await _page(request, return_to, chosen=pack, problem=problem)
     answer = redirect(request, target, outside=True)
-    answer.set_cookie(
-        _BACK, return_to, max_age=3600, httponly=True, samesite="lax", secure=site.names.secure
-    )
+    set_cookie(answer, site, _back_cookie(site), return_to, _BACK_FOR)
     return answer
+
+
+def _back_cookie(site: Site) -> str:
+    """The name of the cookie that knows the way back, prefixed as the others are."""
+    return f"__Host-{_BACK}" if site.production else _BACK
 
 
 def _replay(buyer_id: str, key: str, pack: str) -> Replay[OpenedDeposit]:
@@ -131,7 +138,7 @@ def _replay(buyer_id: str, key: str, pack: str) -> Replay[OpenedDeposit]:
 
 def _return_to(request: PageRequest) -> str:
     cookie = request.headers.get("cookie", "").encode("latin-1")
-    return safe_return_to(read_cookie(cookie, _BACK), _HOME)
+    return safe_return_to(read_cookie(cookie, _back_cookie(site_of(request))), _HOME)
 
 
 @get("/deposit/success", opt=page_options(auth="public"))
