@@ -88,6 +88,8 @@ ROWS = {
     ("POST", "/api/admin/buyers/{buyer_id}/reinstate"): Row(
         OPERATOR, 200, about=callers.spare_buyer
     ),
+    ("GET", "/api/admin/flags"): Row(OPERATOR, 200),
+    ("POST", "/api/admin/flags/{flag_id}/dismiss"): Row(OPERATOR, 404),
     ("GET", "/api/admin/benchmarks"): Row(OPERATOR, 200),
     ("POST", "/api/admin/benchmarks"): Row(
         OPERATOR, 201, body={"prompt": "2 + 2?", "answers": ["4"]}

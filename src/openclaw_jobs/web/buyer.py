@@ -18,6 +18,7 @@ from openclaw_jobs.kit.errors import Problem, invalid
 from openclaw_jobs.kit.timefmt import rfc3339, rfc3339_or_none
 from openclaw_jobs.market.cancel_task import cancel_task
 from openclaw_jobs.market.credit_task import credit_task
+from openclaw_jobs.market.look_at_texts import result_warnings
 from openclaw_jobs.market.models_spending import TaskLine
 from openclaw_jobs.market.open_deposit import list_deposits
 from openclaw_jobs.market.read_spending import DAYS, all_lines, list_lines, read_spending
@@ -27,6 +28,7 @@ from openclaw_jobs.web.filters import money
 from openclaw_jobs.web.forms import form
 from openclaw_jobs.web.pages import Page, PageRequest, buyer_of, redirect, render, site_of
 from openclaw_jobs.web.rendered import prepare
+from openclaw_jobs.web.warnings import warnings_in_words
 
 _READ: Final = page_options(auth="buyer")
 _WRITE: Final = page_options(auth="buyer", rate="buyer_write")
@@ -199,6 +201,7 @@ async def task(request: PageRequest, task_id: FromPath[str]) -> Page:
         title="Task",
         task=view,
         asked=asked,
+        warnings=warnings_in_words(result_warnings(market, view.result)),
         place=await queue_place(market, view),
         over=view.status in TERMINAL,
         creditable=view.status == "completed"

@@ -46,7 +46,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     `result` is there from `completed` on, `progress` is the last line the worker sent while it
     works, `credited_cents` what the buyer got back for a bad result, `confidence` how sure the
     platform is that the result is good, from 0 to 1. With `erased` the texts are gone: they are
-    kept for a time only.
+    kept for a time only. `warnings` are codes of what in the result may attack who reads it, such
+    as `script_link`; a list of tasks has none.
     """
 
     id: str
@@ -64,6 +65,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     rating: str | None = None
     confidence: float | None = None
     erased: bool = False
+    warnings: tuple[str, ...] = ()
     queue: QueuePlace | None = None
 
     @property

@@ -35,7 +35,8 @@ class Assignment(Lease, frozen=True, kw_only=True):
     """A task to do, with the lease to do it under.
 
     `lease_seconds` is how long a lease lasts from each heartbeat; `earning_cents` what a completed
-    task adds to the worker's frozen earnings; `attempt` counts from 1.
+    task adds to the worker's frozen earnings; `attempt` counts from 1. `warnings` are codes of what
+    in the text may attack who reads it, such as `instructions_override`; the text is as it was.
     """
 
     lease_expires_at: datetime | None = None
@@ -45,6 +46,7 @@ class Assignment(Lease, frozen=True, kw_only=True):
     prompt: str | None = None
     earning_cents: int = 0
     attempt: int = 1
+    warnings: tuple[str, ...] = ()
 
 
 class Assignments(msgspec.Struct, frozen=True, kw_only=True):

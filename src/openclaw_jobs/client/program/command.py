@@ -45,7 +45,8 @@ class CommandEngine:
 
     The command gets the task as text on standard input and as JSON in the file that
     `$OPENCLAW_TASK_FILE` names, and where the task goes on in a trace, if it does, in
-    `$TRACEPARENT`. Its standard output is the result; exit codes other than 0, no
+    `$TRACEPARENT`. `$OPENCLAW_TASK_WARNINGS` holds what the server warns of in the text, codes with
+    commas between, most often nothing. Its standard output is the result; exit codes other than 0, no
     output, more than 256 KiB of it, and running longer than `timeout_s` are failures. Lines on
     standard error that begin with `progress:` are progress; the last others explain a failure, and
     with `show_stderr` they are all passed through to this program's standard error.
@@ -73,6 +74,7 @@ class CommandEngine:
             child = _Child(progress, sys.stderr.write if self._show_stderr else None)
             environment = {key: value for key, value in os.environ.items() if key not in _SECRETS}
             environment["OPENCLAW_TASK_FILE"] = str(file)
+            environment["OPENCLAW_TASK_WARNINGS"] = ",".join(task.warnings)
             if task.traceparent is not None:
                 environment["TRACEPARENT"] = task.traceparent
             transport, _ = await asyncio.get_running_loop().subprocess_exec(
@@ -236,5 +238,6 @@ def _as_json(task: Assignment) -> bytes:
             "messages": conversation(task),
             "earning_cents": task.earning_cents,
             "attempt": task.attempt,
+            "warnings": list(task.warnings),
         }
     )
