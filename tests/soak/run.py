@@ -12,6 +12,9 @@ from tests.soak.crowd import Crowd
 from tests.soak.figures import Fault, Memory, judge, quantile
 from tests.soak.stage import LEASE_SECONDS, Stage, open_stage
 
+NOTHING = "nothing, for comparison"
+"""What is slow then is slow by itself."""
+
 FAULTS = (
     "kill a web process",
     "cut HTTP: answers lost",
@@ -22,6 +25,9 @@ FAULTS = (
     "kill a web process",
     "cut PostgreSQL: answers lost",
     "cut HTTP and PostgreSQL",
+    "kill a web process",
+    NOTHING,
+    NOTHING,
 )
 """One after the other; with one in ten seconds, a process is killed every thirty."""
 
@@ -34,7 +40,7 @@ class Plan:
     """How long each part takes, in seconds.
 
     Attributes:
-        full_speed_s: The capacity is measured, with nothing broken.
+        full_speed_s: The capacity is measured, with nothing broken, after half as long of the same.
         calm_s: The load of half of it alone: what is normal.
         faults_s: Everything is broken in turn.
         spacing_s: Between two faults.
@@ -83,6 +89,7 @@ async def soak(plan: Plan) -> Report:
         watching = asyncio.create_task(report.memory.watch(stage.pids, crowd.stop))
         lives = await crowd.enter(stack)
         stack.push_async_callback(_end, lives, 0)
+        await crowd.at_full_speed(plan.full_speed_s / 2)
         report.capacity = await crowd.at_full_speed(plan.full_speed_s)
         report.rate = max(1.0, report.capacity / 2)
         calm = time.monotonic()
