@@ -14,7 +14,7 @@ import typer
 import uvloop
 from rich.console import Console
 
-from bench import checks, depth, http, kernel, limits, pages, parked, settlement, town
+from bench import blind, checks, depth, http, kernel, limits, pages, parked, settlement, town
 from bench.report import Figure, show
 from bench.stage import Stage, open_stage
 from openclaw_jobs.logs import configure_logging
@@ -29,6 +29,7 @@ PARTS: dict[str, Callable[[Stage], Awaitable[list[Figure]]]] = {
     "checks": checks.run,
     "pages": pages.run,
     "town": town.run,
+    "quality-blind": blind.run,
 }
 
 

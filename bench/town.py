@@ -168,13 +168,14 @@ async def live(dsn: str, size: Size) -> Outcome:
         await change_config(market, "rate_limits", dict.fromkeys(_LIMITS, _UNLIMITED), None, "town")
         rng = random.Random(20)  # noqa: S311 - no secret
         for _ in range(size.golds):
-            await _add_gold(market, rng)
+            await add_question_as_gold(market, rng)
         buyers = await make_buyers(market, 3)
         async with serving(dsn) as server, _workers(server.url, size) as workers:
             return await _work(market, server.url, buyers, workers, size)
 
 
-async def _add_gold(market: Market, rng: random.Random) -> None:
+async def add_question_as_gold(market: Market, rng: random.Random) -> None:
+    """Keep a question as a gold task, with some forms of its answer."""
     question = questions.ask(rng)
     answers = sorted({questions.right(question.prompt, rng) for _ in range(3)})
     await add_gold(
