@@ -94,6 +94,25 @@ async def test_a_right_and_a_wrong_answer(node: Node) -> None:
     await node.prove()
 
 
+async def test_it_is_judged_no_sooner_than_if_others_were_asked(node: Node) -> None:
+    await quality(node, benchmark_rate=1)
+    await add_gold(node)
+    worker = await node.worker()
+    await inject(node)
+    await quality(node, benchmark_rate=1, check_delay_seconds=600)
+    await do_next(worker, WRONG)
+    await settle(node)
+    assert await checks(node) == [("gold", "comparing", None, None)]
+    assert (await worker.ok("GET", "/api/worker/me"))["stats"]["credited"] == 0
+    ((delay,),) = await rows(node, "SELECT extract(epoch FROM due_at - now())::float8 FROM checks")
+    assert isinstance(delay, float)
+    assert 0 < delay < 1200
+    await rows(node, "UPDATE checks SET due_at = now()")
+    await settle(node)
+    assert await checks(node) == [("gold", "decided", None, "bad")]
+    await node.prove()
+
+
 async def test_it_retires_after_five(node: Node) -> None:
     await quality(node, benchmark_rate=1)
     await add_gold(node)

@@ -31,7 +31,8 @@ async def check_results(market: Market, unit: Unit, done: Sequence[Lease]) -> No
             drawn[lease.worker_id] += 1
             fresh.append(check)
     if parts:
-        await store.advance(unit.conn, parts)
+        delay = float(market.config.quality.check_delay_seconds)
+        await store.advance(unit.conn, parts, delay)
         unit.checks_ready = True
     if fresh:
         await store.insert_checks(unit.conn, fresh)

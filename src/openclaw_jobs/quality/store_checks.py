@@ -60,10 +60,12 @@ async def insert_checks(conn: Connection, checks: Sequence[NewCheck]) -> None:
     )
 
 
-async def advance(conn: Connection, parts: Sequence[Part]) -> None:
+async def advance(conn: Connection, parts: Sequence[Part], delay_seconds: float) -> None:
     """Note who did which part, and move checks on that have all they need.
 
-    One row a check, even where several of its parts come in one batch.
+    One row a check, even where several of its parts come in one batch. A gold task's result is
+    judged at a random time, as late as one that is done again twice: at once, and it would be plain
+    that no third was asked.
     """
     await conn.execute(
         """
@@ -89,13 +91,16 @@ async def advance(conn: Connection, parts: Sequence[Part]) -> None:
                     AND (c.kind = 'gold' OR coalesce(c.first_worker_id, r.first) IS NOT NULL)
                 THEN 'comparing'
                 WHEN c.stage = 'arbitrating' AND r.third IS NOT NULL THEN 'deciding'
-                ELSE c.stage END
+                ELSE c.stage END,
+            due_at = CASE WHEN c.kind = 'gold'
+                THEN now() + (random() + random()) * make_interval(secs => %s) ELSE c.due_at END
         FROM roles r WHERE c.id = r.id
         """,
         (
             text_array([p.check_id for p in parts]),
             text_array([p.task_id for p in parts]),
             text_array([p.worker_id for p in parts]),
+            delay_seconds,
         ),
     )
 
@@ -238,7 +243,9 @@ async def select_ready(conn: Connection, limit: int) -> list[Texts]:
         SELECT c.id, c.kind, c.stage, c.category, f.result, s.result, t.result, g.answers,
             c.gold_id
         FROM (
-            SELECT * FROM checks WHERE stage IN ('comparing', 'deciding') ORDER BY id LIMIT %s
+            SELECT * FROM checks WHERE stage IN ('comparing', 'deciding')
+                AND (kind <> 'gold' OR due_at <= now())
+            ORDER BY id LIMIT %s
         ) c
         LEFT JOIN task_results f ON f.task_id = c.original_task_id
         LEFT JOIN task_results s ON s.task_id = c.copy_task_id
