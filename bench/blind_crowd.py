@@ -94,7 +94,7 @@ class Watcher:
     async def _do(self, found: Answer) -> None:
         came = time.time()
         body = found.value()
-        tasks = body["tasks"] if "tasks" in body else [body]
+        tasks = body.get("tasks", [body])
         before = await self._profile() if not self._me else self._me
         for place, task in enumerate(tasks):
             sight = Sight(task["task_id"], self._number, task["prompt"], came)
@@ -246,7 +246,7 @@ async def buy(
 
     for number in range(count):
         await asyncio.sleep(rng.expovariate(rate))
-        while number % _LOOK_EVERY == 0 and await waiting() > _MOST_WAITING:
+        while number % _LOOK_EVERY == 0 and await waiting() > _MOST_WAITING:  # noqa: ASYNC110
             await asyncio.sleep(_PAUSE_S)
         while len(running) >= _MOST_POSTING:
             await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)

@@ -54,7 +54,7 @@ def table(sights: Sequence[Sight]) -> Table:
 
 
 def foretell(values: Floats, hidden: NDArray[np.bool_], groups: Sequence[Any]) -> Floats:
-    """For each task how likely a classifier takes it for hidden that has seen no other of its group."""
+    """How likely each task is hidden, by a classifier that saw no other task of its group."""
     told = np.zeros(len(hidden))
     folds = StratifiedGroupKFold(n_splits=_FOLDS, shuffle=True, random_state=1)
     for train, test in folds.split(values, hidden, groups):
