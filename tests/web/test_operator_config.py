@@ -16,7 +16,7 @@ from openclaw_jobs.economy.rules import parse
 from openclaw_jobs.web import config_form
 from tests.market.steps import post
 from tests.running import Node
-from tests.web.browser import PHONE, Visitors, browser_tests
+from tests.web.browser import Visitors, browser_tests
 from tests.web.config_help import HELP, from_reference, written
 from tests.web.office import OPERATOR
 from tests.web.people import Browser, ask, browsing, make_operator
@@ -195,8 +195,3 @@ class TestInABrowser:
         await expect(page.locator("#trial progress")).to_be_visible()
         await expect(page.get_by_text("Platinum: earned for a task")).to_be_visible(timeout=60_000)
         await visitor.inspect()
-        phone = await visitors(PHONE)
-        await phone.sign_in(OPERATOR, "/operator")
-        for path in ("", "/config", "/config/pricing", "/config/rate_limits", "/config/quality"):
-            await phone.goto(f"/operator{path}")
-            await phone.inspect()

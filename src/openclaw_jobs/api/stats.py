@@ -13,7 +13,7 @@ from openclaw_jobs.api.guards import route_options
 from openclaw_jobs.api.openapi import problem_responses
 from openclaw_jobs.api.operator_money import in_cents
 from openclaw_jobs.api.request import ApiRequest
-from openclaw_jobs.kit.errors import invalid, not_found
+from openclaw_jobs.kit.errors import invalid
 from openclaw_jobs.kit.timefmt import rfc3339, rfc3339_or_none
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.inspect_events import list_events, replay_event
@@ -168,8 +168,7 @@ def stats_routes(market: Market, desk: DepositDesk, alert_below_percent: float) 
         request: ApiRequest, source: FromPath[str], event_id: FromPath[str]
     ) -> EventReopened:
         """Have an event worked once more; one that was done changes nothing."""
-        if not await replay_event(market, desk, source, event_id, request.operator):
-            raise not_found("event")
+        await replay_event(market, desk, source, event_id, request.operator)
         return EventReopened(source, event_id, "pending")
 
     return [stats, events, replay]

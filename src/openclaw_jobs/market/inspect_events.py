@@ -5,12 +5,12 @@ from datetime import datetime
 import msgspec
 
 from openclaw_jobs import audit
-from openclaw_jobs.kit.errors import invalid
+from openclaw_jobs.kit.errors import invalid, not_found
 from openclaw_jobs.kit.ids import is_id
 from openclaw_jobs.market import store_parties as store
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.models_parties import DepositRow, EventRow
-from openclaw_jobs.market.unit import begin
+from openclaw_jobs.market.unit import Replay, Unit, run
 from openclaw_jobs.payments.deposits import DepositDesk, store_events
 
 
@@ -39,18 +39,28 @@ async def list_events(
 
 
 async def replay_event(
-    market: Market, desk: DepositDesk, source: str, event_id: str, actor: str
-) -> bool:
-    """Have an event worked once more, whatever became of it; False if there is none.
+    market: Market,
+    desk: DepositDesk,
+    source: str,
+    event_id: str,
+    actor: str,
+    replay: Replay[None] | None = None,
+) -> None:
+    """Have an event worked once more, whatever became of it.
 
     What it changes is keyed on its object, so an event that was done changes nothing.
+
+    Raises:
+        Problem: `not_found`.
     """
-    async with begin(market) as unit:
+
+    async def effect(unit: Unit) -> None:
         if not await store_events.reopen(unit.conn, source, event_id):
-            return False
+            raise not_found("event")
         await audit.record(unit.conn, actor, "webhook.replay", f"{source}/{event_id}", {})
+
+    await run(market, effect, replay)
     desk.arrived.set()
-    return True
 
 
 async def list_all_deposits(

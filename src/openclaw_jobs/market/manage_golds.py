@@ -64,7 +64,9 @@ async def list_golds(
     return GoldPage(page, page[-1].gold_id if len(found) > limit else None)
 
 
-async def retire_gold(market: Market, gold_id: str, *, actor: str) -> None:
+async def retire_gold(
+    market: Market, gold_id: str, *, actor: str, replay: Replay[None] | None = None
+) -> None:
     """Show a gold task to nobody any more; what it has shown of workers stands.
 
     Raises:
@@ -76,4 +78,4 @@ async def retire_gold(market: Market, gold_id: str, *, actor: str) -> None:
             raise not_found("benchmark")
         await audit.record(unit.conn, actor, "gold.retire", gold_id, {})
 
-    await run(market, effect, None)
+    await run(market, effect, replay)

@@ -10,7 +10,7 @@ import msgspec
 from litestar import get, post
 from litestar.params import FromPath
 
-from openclaw_jobs.kit.errors import invalid, not_found
+from openclaw_jobs.kit.errors import invalid
 from openclaw_jobs.kit.ids import is_id
 from openclaw_jobs.ledger import Proof
 from openclaw_jobs.market.inspect_events import list_events, replay_event
@@ -19,7 +19,7 @@ from openclaw_jobs.market.manage_parties import list_audit
 from openclaw_jobs.market.models_parties import EventRow
 from openclaw_jobs.market.prove_ledger import prove_ledger
 from openclaw_jobs.market.reconcile import list_reconciliations, reconcile
-from openclaw_jobs.web.operator_acts import PAGE, READ, WRITE, sent
+from openclaw_jobs.web.operator_acts import PAGE, READ, WRITE, act, new_key, sent
 from openclaw_jobs.web.pages import Page, PageRequest, redirect, render, site_of, user_of
 
 _EVENT_STATUSES: Final = ("pending", "done", "ignored", "failed")
@@ -96,6 +96,7 @@ async def webhooks(request: PageRequest) -> Page:
         chosen=status,
         tail=urlencode({"status": status}) if status else "",
         statuses=_EVENT_STATUSES,
+        once=new_key,
     )
 
 
@@ -121,13 +122,13 @@ async def retry(request: PageRequest, source: FromPath[str], event_id: FromPath[
     """Have an event worked once more; one that was done changes nothing."""
     site = site_of(request)
     fields = await sent(request, "status")
-    if not await replay_event(site.market, site.desk, source, event_id, user_of(request)):
-        raise not_found("event")
     back = f"?status={fields['status']}" if fields["status"] in _EVENT_STATUSES else ""
-    return redirect(
+    return await act(
         request,
         f"/operator/webhooks{back}",
-        flash=("success", "It will be worked once more within a moment."),
+        fields,
+        lambda actor, replay: replay_event(site.market, site.desk, source, event_id, actor, replay),
+        lambda _: "It will be worked once more within a moment.",
     )
 
 

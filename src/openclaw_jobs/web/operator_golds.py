@@ -12,7 +12,7 @@ from openclaw_jobs.kit.ids import is_id
 from openclaw_jobs.market.manage_golds import add_gold, list_golds, retire_gold
 from openclaw_jobs.tasks.models import Category
 from openclaw_jobs.web.operator_acts import PAGE, READ, WRITE, act, errors_of, new_key, sent
-from openclaw_jobs.web.pages import Page, PageRequest, redirect, render, site_of, user_of
+from openclaw_jobs.web.pages import Page, PageRequest, render, site_of
 
 _WHERE: Final = "/operator/benchmarks"
 # A text may be as long as a task's.
@@ -105,9 +105,15 @@ def _faults(fields: dict[str, str], answers: list[str]) -> list[FieldError]:
 @post("/operator/benchmarks/{gold_id:str}/retire", opt=WRITE, status_code=303)
 async def retire(request: PageRequest, gold_id: FromPath[str]) -> Page:
     """Show a gold task to nobody any more."""
-    await sent(request)
-    await retire_gold(site_of(request).market, gold_id, actor=user_of(request))
-    return redirect(request, _WHERE, flash=("success", "Retired: nobody is shown it any more."))
+    market = site_of(request).market
+    fields = await sent(request)
+    return await act(
+        request,
+        _WHERE,
+        fields,
+        lambda actor, replay: retire_gold(market, gold_id, actor=actor, replay=replay),
+        lambda _: "Retired: nobody is shown it any more.",
+    )
 
 
 HANDLERS: Final = [benchmarks, add, retire]
