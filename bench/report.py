@@ -92,8 +92,8 @@ def show(figures: Sequence[Figure], console: Console) -> None:
         table.add_row(
             figure.group if figure.group != group else "",
             figure.name,
-            f"{_number(figure.value)} {figure.unit}",
-            f"{_number(min(figure.runs))} to {_number(max(figure.runs))}"
+            f"{show_number(figure.value)} {figure.unit}",
+            f"{show_number(min(figure.runs))} to {show_number(max(figure.runs))}"
             if len(figure.runs) > 1
             else "",
             f"{share:.1%}" if share is not None else "",
@@ -109,7 +109,7 @@ def _aim(figure: Figure, share: float | None) -> str:
     if figure.aim is not None:
         at_most = figure.aim_at_most
         met = figure.value <= figure.aim if at_most else figure.value >= figure.aim
-        told.append(_verdict(f"{'≤' if at_most else '≥'} {_number(figure.aim)}", met=met))
+        told.append(_verdict(f"{'≤' if at_most else '≥'} {show_number(figure.aim)}", met=met))
     if figure.aim_share is not None and share is not None:
         told.append(_verdict(f"≥ {figure.aim_share:.0%}", met=share >= figure.aim_share))
     return ", ".join(told)
@@ -119,5 +119,6 @@ def _verdict(text: str, *, met: bool) -> str:
     return f"[green]{text} ✓[/]" if met else f"[red]{text} ✗[/]"
 
 
-def _number(value: float) -> str:
+def show_number(value: float) -> str:
+    """A number with three digits, or all that stand before its point."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

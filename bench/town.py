@@ -23,6 +23,7 @@ from openclaw_jobs.client import AsyncBuyer
 from openclaw_jobs.market.change_config import change_config
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.manage_golds import add_gold
+from openclaw_jobs.market.review_standing import stop_suspects
 
 GROUP: Final = "town"
 BAD: Final = ("empty", "constant", "copied prompt", "wrong numbers", "turncoat")
@@ -69,12 +70,14 @@ class Size:
         task_s: How long a worker needs for a task.
         most_tasks: When to give up: so many tasks were posted.
         golds: How many gold tasks there are.
+        at_once: Whether suspects are stopped as soon as they are, and not at a random time after.
     """
 
     honest: int = 15
     task_s: float = 1.0
     most_tasks: int = 6_000
     golds: int = 60
+    at_once: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ class Outcome:
 
 async def run(stage: Stage) -> list[Figure]:
     """One town."""
-    size = Size(honest=5, task_s=0.3, golds=20) if stage.quick else Size()
+    size = Size(honest=6, task_s=0.3, golds=30, at_once=True) if stage.quick else Size()
     with stage.database("bench_town") as dsn:
         found = await live(dsn, size)
     notes = {
@@ -227,7 +230,7 @@ async def _work(
         if worker.kind != "honest"
     }
     all_stopped = asyncio.gather(*running.values())
-    posted = await _post_until(market, url, buyers, all_stopped, size.most_tasks)
+    posted = await _post_until(market, url, buyers, all_stopped, size)
     late = [kind for kind, result in running.items() if not result.done()]
     assert not late, f"still at work after {posted} tasks: {late}"
     assert all(result["suspended"] for result in all_stopped.result()), all_stopped.result()
@@ -245,18 +248,20 @@ async def _work(
 
 
 async def _post_until(
-    market: Market, url: str, buyers: list[Buyer], done: asyncio.Future[Any], most: int
+    market: Market, url: str, buyers: list[Buyer], done: asyncio.Future[Any], size: Size
 ) -> int:
     """Keep some tasks in the queue until all bad workers are stopped; how many were posted."""
     rng = random.Random(7)  # noqa: S311 - no secret
     posted = 0
     async with contextlib.AsyncExitStack() as stack:
         callers = [await stack.enter_async_context(AsyncBuyer(url, b.key)) for b in buyers]
-        while not done.done() and posted < most:
+        while not done.done() and posted < size.most_tasks:
             for _ in range(_QUEUED - await _count(market, _WAITING)):
                 question = questions.ask(rng)
                 await rng.choice(callers).post_task(question.prompt, category=question.category)
                 posted += 1
+            if size.at_once:
+                await stop_suspects(market, at_once=True)
             await asyncio.wait([done], timeout=0.1)
     return posted
 
