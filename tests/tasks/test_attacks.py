@@ -56,6 +56,8 @@ def test_an_attack_is_seen_wherever_it_stands() -> None:
     filler = "The quick brown fox jumps over the lazy dog. " * 500
     assert in_prompt([filler + ignore + filler]) == ["instructions_override"]
     assert in_prompt(["hello", filler, ignore]) == ["instructions_override"]
+    assert in_prompt([filler * 9 + ignore]) == ["instructions_override"]
+    assert in_prompt([filler * 9 + ignore + filler * 9]) == [], "the middle of a very long one"
 
 
 @given(st.text(max_size=300))
@@ -64,7 +66,19 @@ def test_any_text_has_an_answer(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["ignore ", "token key ", "curl ", "\u200b", "a://", "print your ", "<img ", "\t "]
+    "piece",
+    [
+        "ignore ",
+        "token key ",
+        "curl ",
+        "\u200b",
+        "a://",
+        "print your ",
+        "<img ",
+        "\t ",
+        "https://a:b",
+        "run this command ",
+    ],
 )
 def test_no_text_takes_long(piece: str) -> None:
     """The longest text that is let in, made of what a rule looks for."""

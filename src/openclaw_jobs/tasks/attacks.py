@@ -9,8 +9,9 @@ Most texts hold none of the words that a rule needs, so a text's words are looke
 around one that a rule waits for its pattern is tried.
 """
 
+import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Literal
 
 __all__ = ["PROMPT_CODES", "RESULT_CODES", "WarningCode", "in_prompt", "in_result"]
@@ -26,11 +27,13 @@ WarningCode = Literal[
     "looks_like_secret",
 ]
 
+_REMEMBERED: Final = 10_000
+_MOST_CHARS: Final = 65_536
+"""Of a longer text the first and the last half of this are looked at: it is the same thread that
+answers everybody, and a text can be made so that looking takes long."""
+
 _AROUND: Final = 160
 """Characters around a word that a pattern may look at."""
-
-_MOST_PLACES: Final = 1000
-"""A text that repeats a word more often than this is looked at no further for that word."""
 
 
 class _Rule:
@@ -38,31 +41,34 @@ class _Rule:
 
     def __init__(self, code: WarningCode, words: str, pattern: str) -> None:
         self.code: Final = code
-        self.words: Final = words.split()
+        self.words: Final = frozenset(words.split())
         self._pattern: Final = re.compile(pattern)
 
-    def matches(self, lowered: str, word: str) -> bool:
+    def matches(self, lowered: str, words: Iterable[str]) -> bool:
         return any(
-            self._pattern.search(lowered, max(0, at - _AROUND), at + _AROUND)
-            for at in _places(lowered, word)
+            self._pattern.search(lowered, start, end) for start, end in _around(lowered, words)
         )
+
+
+def _around(text: str, words: Iterable[str]) -> Iterator[tuple[int, int]]:
+    """The parts of a text around these words, each part once however many are in it."""
+    places = sorted(at for word in words for at in _places(text, word))
+    start = end = -1
+    for at in places:
+        if at - _AROUND > end:
+            if end >= 0:
+                yield start, end
+            start = max(0, at - _AROUND)
+        end = at + _AROUND
+    if end >= 0:
+        yield start, end
 
 
 def _places(text: str, word: str) -> Iterator[int]:
     at = text.find(word)
-    for _ in range(_MOST_PLACES):
-        if at < 0:
-            return
+    while at >= 0:
         yield at
         at = text.find(word, at + len(word))
-
-
-def _by_word(rules: Iterable[_Rule]) -> dict[str, list[_Rule]]:
-    found: dict[str, list[_Rule]] = {}
-    for rule in rules:
-        for word in rule.words:
-            found.setdefault(word, []).append(rule)
-    return found
 
 
 _EARLIER: Final = (
@@ -211,13 +217,28 @@ _SEPARATORS: Final = re.compile("[\u200b\u2060\u00ad\ufeff]")
 _SPACES: Final = re.compile(r"[^\S\n]+")
 _WORDS: Final = re.compile(r"[a-z0-9_]+")
 
-_PROMPT_RULES: Final = _by_word(_TURNING)
-_RESULT_RULES: Final = _by_word(_TURNING + _LEADING)
-
 PROMPT_CODES: Final = frozenset(
     {"instructions_override", "asks_for_secrets", "asks_to_run", "invisible_text", "data_url"}
 )
 RESULT_CODES: Final = PROMPT_CODES | {"script_link", "credentials_in_link", "looks_like_secret"}
+
+
+class _Remembered:
+    """What was found in texts lately, by their hashes: a result is read again and again."""
+
+    def __init__(self, find: Callable[[str], tuple[WarningCode, ...]]) -> None:
+        self._find: Final = find
+        self._known: dict[bytes, tuple[WarningCode, ...]] = {}
+
+    def __call__(self, text: str) -> tuple[WarningCode, ...]:
+        digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        found = self._known.get(digest)
+        if found is None:
+            if len(self._known) >= _REMEMBERED:
+                # The oldest goes: dictionaries keep the order of insertion.
+                del self._known[next(iter(self._known))]
+            found = self._known[digest] = self._find(text)
+        return found
 
 
 def in_prompt(texts: Iterable[str]) -> list[WarningCode]:
@@ -225,21 +246,32 @@ def in_prompt(texts: Iterable[str]) -> list[WarningCode]:
 
     The same texts always give the same codes, whatever kind of task they are in.
     """
-    found: set[WarningCode] = set()
-    for text in texts:
-        found.update(_look(text, _PROMPT_RULES))
-    return sorted(found)
+    return sorted({code for text in texts for code in _known_of_prompt(text)})
 
 
 def in_result(text: str) -> list[WarningCode]:
     """What in a result may attack its buyer, or whatever reads on; codes, sorted."""
-    found = set(_look(text, _RESULT_RULES))
+    return list(_known_of_result(text))
+
+
+def _of_prompt(text: str) -> tuple[WarningCode, ...]:
+    return tuple(sorted(set(_look(text, _TURNING))))
+
+
+def _of_result(text: str) -> tuple[WarningCode, ...]:
+    found = set(_look(text, _TURNING + _LEADING))
     if any(word in text for word in _SECRET_WORDS) and _SECRETS.search(text):
         found.add("looks_like_secret")
-    return sorted(found)
+    return tuple(sorted(found))
 
 
-def _look(text: str, rules: Mapping[str, Sequence[_Rule]]) -> Iterator[WarningCode]:
+_known_of_prompt: Final = _Remembered(_of_prompt)
+_known_of_result: Final = _Remembered(_of_result)
+
+
+def _look(text: str, rules: Sequence[_Rule]) -> Iterator[WarningCode]:
+    if len(text) > _MOST_CHARS:
+        text = f"{text[: _MOST_CHARS // 2]}\n{text[-_MOST_CHARS // 2 :]}"
     if not text.isascii():
         if _INVISIBLE.search(text):
             yield "invisible_text"
@@ -248,7 +280,8 @@ def _look(text: str, rules: Mapping[str, Sequence[_Rule]]) -> Iterator[WarningCo
     lowered = text.lower()
     if "  " in lowered or "\t" in lowered:
         lowered = _SPACES.sub(" ", lowered)
-    for word in rules.keys() & set(_WORDS.findall(lowered)):
-        for rule in rules[word]:
-            if rule.matches(lowered, word):
-                yield rule.code
+    here = set(_WORDS.findall(lowered))
+    for rule in rules:
+        words = rule.words & here
+        if words and rule.matches(lowered, words):
+            yield rule.code
