@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from openclaw_jobs.dispatch import rules
 from openclaw_jobs.dispatch.models import Candidate, Facts, Seeker
+from openclaw_jobs.economy.seed import ABUSE
 from openclaw_jobs.workers import TIERS, Tier, WorkerIdentity
 from openclaw_jobs.workers.rules import tier_rank
 from tests.dispatch.seekers import (
@@ -94,16 +95,16 @@ def test_what_the_database_says_of_a_worker_beats_what_its_poll_brought() -> Non
 
 def test_capacity_is_the_least_of_all_limits() -> None:
     worker = identity("w", max_concurrent=5)
-    assert rules.capacity(facts(worker), NOW) == 5
-    assert rules.capacity(facts(worker, held=3), NOW) == 2
-    assert rules.capacity(facts(worker, held=9), NOW) == 0
-    assert rules.capacity(facts(worker, daily_limit=4), NOW) == 4
-    assert rules.capacity(facts(worker, daily_limit=4, completed_today=3), NOW) == 1
+    assert rules.capacity(facts(worker), NOW, ABUSE) == 5
+    assert rules.capacity(facts(worker, held=3), NOW, ABUSE) == 2
+    assert rules.capacity(facts(worker, held=9), NOW, ABUSE) == 0
+    assert rules.capacity(facts(worker, daily_limit=4), NOW, ABUSE) == 4
+    assert rules.capacity(facts(worker, daily_limit=4, completed_today=3), NOW, ABUSE) == 1
     # What it holds may all be completed today.
-    assert rules.capacity(facts(worker, daily_limit=4, completed_today=2, held=2), NOW) == 0
-    assert rules.capacity(facts(worker, daily_limit=0), NOW) == 0
-    assert rules.capacity(facts(worker, standing="suspended"), NOW) == 0
-    assert rules.capacity(facts(worker, standing="banned"), NOW) == 0
+    assert rules.capacity(facts(worker, daily_limit=4, completed_today=2, held=2), NOW, ABUSE) == 0
+    assert rules.capacity(facts(worker, daily_limit=0), NOW, ABUSE) == 0
+    assert rules.capacity(facts(worker, standing="suspended"), NOW, ABUSE) == 0
+    assert rules.capacity(facts(worker, standing="banned"), NOW, ABUSE) == 0
 
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
