@@ -46,8 +46,8 @@ class CommandEngine:
     The command gets the task as text on standard input and as JSON in the file that
     `$OPENCLAW_TASK_FILE` names, and where the task goes on in a trace, if it does, in
     `$TRACEPARENT`. `$OPENCLAW_TASK_WARNINGS` holds what the server warns of in the text, codes with
-    commas between, most often nothing. Its standard output is the result; exit codes other than 0, no
-    output, more than 256 KiB of it, and running longer than `timeout_s` are failures. Lines on
+    commas between, most often nothing. Its standard output is the result; exit codes other than 0,
+    no output, more than 256 KiB of it, and running longer than `timeout_s` are failures. Lines on
     standard error that begin with `progress:` are progress; the last others explain a failure, and
     with `show_stderr` they are all passed through to this program's standard error.
     """
