@@ -241,6 +241,8 @@ def _unit(key: str, name: str) -> str:
 
 def _bare(name: str) -> str:
     """A name without the unit, which stands beside the value."""
+    if "_to_" in name:
+        return name
     return next((name.removesuffix(end) for end, _ in _UNITS[:-1] if name.endswith(end)), name)
 
 
