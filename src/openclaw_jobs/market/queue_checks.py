@@ -27,6 +27,7 @@ _LATER_S: Final = (0.5, 5.0)
 """How much later it is looked again whether an original has left the queue."""
 
 _BATCH: Final = 50
+_AT_ONCE: Final = 4
 _MAX_BATCHES: Final = 100
 
 
@@ -36,17 +37,46 @@ async def queue_checks(market: Market) -> int:
     Any number of processes may call this: each takes what nobody else is taking.
     """
     queued = 0
-    delay = float(market.config.quality.check_delay_seconds)
     for _ in range(_MAX_BATCHES):
-        async with begin(market, pipelined=True) as unit:
-            if delay > _LATE_S:
-                await store.spread_late(unit.conn, _LATE_S, delay)
-            due = await store.lock_due(unit.conn, _BATCH)
-            queued += await _queue(market, unit, due)
-            failpoint("check.queued")
-        if len(due) < _BATCH:
+        due = await _count_due(market)
+        if due == 0:
+            break
+        # Nearly always one in a transaction, as posted tasks are: several would have ids of one
+        # millisecond, and the first of them would wait for the others before it can be claimed.
+        each = -(-due // _AT_ONCE)
+        done = await asyncio.gather(
+            *(_queue_some(market, min(each, _BATCH)) for _ in range(min(due, _AT_ONCE))),
+            return_exceptions=True,
+        )
+        for failed in done:
+            if isinstance(failed, BaseException):
+                raise failed
+        locked, fresh = (sum(pair[at] for pair in done if isinstance(pair, tuple)) for at in (0, 1))
+        queued += fresh
+        if locked == 0:
             break
     return queued
+
+
+async def _count_due(market: Market) -> int:
+    """How many are due; what is late was given another time before."""
+    delay = float(market.config.quality.check_delay_seconds)
+    async with market.db.read() as conn:
+        due, late = await store.count_due(conn, _LATE_S)
+    if late == 0 or delay <= _LATE_S:
+        return due
+    async with begin(market) as unit:
+        await store.spread_late(unit.conn, _LATE_S, delay)
+    return due - late
+
+
+async def _queue_some(market: Market, limit: int) -> tuple[int, int]:
+    """Queue so many at the most; how many were due, and how many joined the queue."""
+    async with begin(market, pipelined=True) as unit:
+        due = await store.lock_due(unit.conn, limit)
+        queued = sum([await _queue(market, unit, check) for check in due])
+        failpoint("check.queued")
+    return len(due), queued
 
 
 async def follow_due(market: Market) -> None:
@@ -96,6 +126,11 @@ async def _make(market: Market, unit: Unit, check: Check) -> NewTask | None:
         return None
     if check.gold_id is None and source.readers >= MAX_READERS:
         await store.set_void(unit.conn, check.check_id, "enough workers were shown it")
+        return None
+    if source.waiting:
+        # Were its copy shown to the only worker there is, the buyer's own task would find none.
+        seconds = market.rng.uniform(*_LATER_S)
+        await store.postpone(unit.conn, check.check_id, seconds)
         return None
     dispatch, price = market.config.dispatch, check.price_cents
     return NewTask(
