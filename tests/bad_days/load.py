@@ -153,7 +153,7 @@ class Load:
         for task_id, (_, body, _) in self.receipts.items():
             assert results[task_id] == body["result"]
 
-    async def all_done(self, back: Back, timeout_s: float = 30.0) -> None:
+    async def all_done(self, back: Back, timeout_s: float = 120.0) -> None:
         """Wait until every task that was posted has been completed."""
         await until(
             lambda: (
@@ -164,7 +164,7 @@ class Load:
         )
         assert back.statuses() == {"completed": len(self.posted)}
 
-    async def acknowledged(self, more: int, timeout_s: float = 30.0) -> None:
+    async def acknowledged(self, more: int, timeout_s: float = 120.0) -> None:
         """Wait until so many more submissions have been acknowledged."""
         goal = len(self.receipts) + more
         await until(lambda: len(self.receipts) >= goal, timeout_s)

@@ -24,7 +24,8 @@ from openclaw_jobs.settings import Settings
 from openclaw_jobs.workers import Preferences
 from tests.running import LIMITS, UNLIMITED
 
-START_S = 30.0
+START_S = 90.0
+"""Patience, not a promise: on a machine that does much else a start takes long."""
 _READY = "OpenClaw.jobs is ready at "
 _numbers = itertools.count(1)
 
@@ -43,7 +44,7 @@ class Program:
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
 
-    async def ended(self, *, within_s: float = 20.0) -> int:
+    async def ended(self, *, within_s: float = 60.0) -> int:
         async with asyncio.timeout(within_s):
             return await self.process.wait()
 
@@ -195,7 +196,7 @@ async def behind(dsn: str, **dispatch: Any) -> AsyncIterator[Back]:  # noqa: ANN
         yield back
 
 
-async def until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+async def until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110 - the condition is a fact, not an event
             await asyncio.sleep(0.02)

@@ -35,7 +35,7 @@ async def test_a_killed_server_loses_nothing_acknowledged(data_dir: Path) -> Non
             assert load.away > 0, "the kill was not noticed, so it was none"
             async with serve(data_dir) as running:
                 load.addresses = [running.address]
-                await asyncio.wait_for(buying, 30)
+                await asyncio.wait_for(buying, 120)
                 await load.all_done(back)
                 load.stop.set()
                 await asyncio.gather(*lives)
@@ -81,7 +81,7 @@ async def test_two_serves_on_one_data_directory_share_its_server(data_dir: Path)
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        said, _ = await asyncio.wait_for(third.communicate(), 20)
+        said, _ = await asyncio.wait_for(third.communicate(), 60)
         assert third.returncode == 1
         assert f"Address already in use: 127.0.0.1 port {port}".encode() in said
         assert b"Traceback" not in said
@@ -89,7 +89,7 @@ async def test_two_serves_on_one_data_directory_share_its_server(data_dir: Path)
         me = await client.get(f"{second.address}/api/worker/me", headers=token)
         assert me.status_code == 200
         await second.stop()
-    await until(lambda: postgres_processes(data_dir) == [], 5)
+    await until(lambda: postgres_processes(data_dir) == [], 30)
 
 
 async def _buy(load: Load, key: str, count: int) -> None:
