@@ -232,11 +232,16 @@ async def test_without_enough_credit_to_the_deposit_and_back_with_the_text(
     await site.prove()
 
 
-async def test_the_page_of_a_task_follows_it(site: Node, visitor: Visitor) -> None:
+async def test_a_task_and_the_dashboard_are_followed_as_they_change(
+    site: Node, visitors: Visitors
+) -> None:
+    visitor, other = await visitors(), await visitors(PHONE)
     buyer_id, key = await create_funded_buyer(site.market, EMAIL, 1_000, "test")
     buyer, worker = site.party(buyer_id, key.key), await site.worker()
     task = await post(buyer, prompt="Follow me")
     await visitor.sign_in(EMAIL, f"/tasks/{task['id']}")
+    await other.sign_in(EMAIL, "/dashboard")
+    await expect(other.page.locator("#figures")).to_contain_text("1 task in the queue")
     head = visitor.page.locator("#task-head")
     await expect(head).to_contain_text("Queued")
     await visitor.inspect()
@@ -249,6 +254,9 @@ async def test_the_page_of_a_task_follows_it(site: Node, visitor: Visitor) -> No
     await expect(visitor.page.locator(".result em")).to_have_text("done")
     await expect(head).to_contain_text("Completed")
     await visitor.inspect()
+    await expect(other.page.locator("#latest")).to_contain_text("Completed")
+    await expect(other.page.locator("#figures")).to_contain_text("0 tasks in the queue")
+    await other.inspect()
 
 
 async def test_without_script_money_comes_and_goes(

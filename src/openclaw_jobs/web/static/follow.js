@@ -6,6 +6,7 @@ import { $$, enhance, request } from "./app.js";
 import { listen } from "./live.js";
 import { furnish } from "./results.js";
 
+const PAUSE_MS = 500;
 const shown = new Map();
 let fetching = false, again = false;
 
@@ -28,6 +29,7 @@ async function renew() {
         furnish(fresh);
       }
     } catch { /* the next event tries again */ }
+    if (again) await new Promise((go) => setTimeout(go, PAUSE_MS));
   } while (again);
   fetching = false;
 }
