@@ -19,6 +19,8 @@ def write(report: Report) -> None:
     say(f"all: median {middle * 1000:.0f} ms, p99 {high:.2f} s, slowest {most:.1f} s\n")
     say(f"answers {report.statuses}; refused {report.refused}\n")
     say(f"repeated {report.repeated}; cut {report.cut}; leases lost {report.lease_lost}\n")
+    left, seconds = report.backlog
+    say(f"{left} tasks were under way at the end, and took {seconds:.1f} s\n")
     say(f"false starts {report.false_starts}; load of the machine {os.getloadavg()}\n")
     for kind in dict.fromkeys(fault.kind for fault in report.faults):
         felt = [fault for fault in report.faults if fault.kind == kind]

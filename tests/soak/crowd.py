@@ -86,6 +86,11 @@ class Crowd:
         listening = [asyncio.create_task(self._listen(key)) for key in self.keys]
         return working + listening
 
+    @property
+    def waiting(self) -> int:
+        """How many tasks have not ended yet."""
+        return len(self._waiting)
+
     async def at_full_speed(self, seconds: float) -> float:
         """Have tasks done as fast as they are, so many at once; returns how many a second."""
         started, before = time.monotonic(), len(self.lived)

@@ -31,6 +31,8 @@ FAULTS = (
 )
 """One after the other; with one in ten seconds, a process is killed every thirty."""
 
+_PATIENCE_S = 120.0
+
 AGAIN_S = 5.0
 """How soon after a fault the p99 is to be as before."""
 
@@ -72,17 +74,14 @@ class Report:
     cut: int = 0
     lease_lost: int = 0
     skipped: int = 0
+    backlog: tuple[int, float] = (0, 0.0)
     false_starts: int = 0
     skewed: bool = False
     wrong: list[str] = field(default_factory=list)
 
 
 async def soak(plan: Plan) -> Report:
-    """Run it and look at everything afterwards.
-
-    Raises:
-        TimeoutError: A task never ended, or no event told of it.
-    """
+    """Run it and look at everything afterwards."""
     report = Report()
     async with open_stage() as stage, AsyncExitStack() as stack:
         crowd = await Crowd.gather(stage.back, stage.url)
@@ -98,8 +97,7 @@ async def soak(plan: Plan) -> Report:
         await asyncio.sleep(plan.calm_s)
         report.faults = await _break(stage, plan, end)
         await posting
-        await crowd.all_done(60 + 2 * LEASE_SECONDS)
-        await crowd.all_heard(30)
+        await _finish(report, stage, crowd)
         report.wrong += _errors(lives)
         crowd.stop.set()
         await watching
@@ -110,6 +108,20 @@ async def soak(plan: Plan) -> Report:
         for each in stage.running.values():
             await each.stop()
     return report
+
+
+async def _finish(report: Report, stage: Stage, crowd: Crowd) -> None:
+    """Wait until every task has ended and been told of; that some were not is wrong."""
+    began, behind = time.monotonic(), crowd.waiting
+    try:
+        await crowd.all_done(_PATIENCE_S + 2 * LEASE_SECONDS)
+        report.backlog = (behind, time.monotonic() - began)
+        await crowd.all_heard(_PATIENCE_S)
+    except TimeoutError:
+        report.wrong.append(
+            f"{crowd.waiting} of {behind} tasks still waited after"
+            f" {time.monotonic() - began:.0f} s; {stage.back.statuses()}"
+        )
 
 
 async def _break(stage: Stage, plan: Plan, end: float) -> list[Fault]:
