@@ -246,6 +246,17 @@ async def test_the_command_gets_the_task_as_text_and_as_a_file() -> None:
     assert not Path(file).parent.exists()
 
 
+async def test_the_command_is_told_what_the_text_is_warned_of() -> None:
+    command = 'echo "<$OPENCLAW_TASK_WARNINGS>"; cat "$OPENCLAW_TASK_FILE"'
+    warned = Assignment(
+        task_id="t", lease_token="l", lease_seconds=9, warnings=("asks_to_run", "data_url")
+    )
+    shown = (await run(command, warned)).result or ""
+    assert shown.startswith("<asks_to_run,data_url>")
+    assert '"warnings":["asks_to_run","data_url"]' in shown
+    assert ((await run(command)).result or "").startswith("<>")
+
+
 async def test_a_command_needs_not_read_and_may_write_anything() -> None:
     assert (await run("exec <&-; echo done")).result == "done"
     assert (await run("printf 'a\\000b\\377'")).result == "a\ufffdb\ufffd"
