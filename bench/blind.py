@@ -31,12 +31,13 @@ from openclaw_jobs.market.context import Market
 GROUP: Final = "blind"
 LIMIT: Final = 0.55
 QUALITY: Final = {
-    "shadow_rate": 0.1,
+    "shadow_rate": 0.08,
+    "spot_check_rate": 0.08,
     "benchmark_rate": 0.05,
     "check_delay_seconds": 10,
     "budget_floor_cents": 100_000_000,
 }
-_WARM_UP_S: Final = 15.0
+_WARM_UP_S: Final = 30.0
 _LEAK: Final = 0.15
 """The planted leak shows in so many hidden tasks."""
 
@@ -48,7 +49,7 @@ _LIMITS: Final = ("work_next", "work_submit", "task_submit", "worker_write", "ap
 
 async def run(stage: Stage) -> list[Figure]:
     """Watch a market, and try to tell."""
-    workers, count, golds = (12, 400, 20) if stage.quick else (60, 9_000, 300)
+    workers, count, golds = (12, 400, 20) if stage.quick else (60, 9_500, 300)
     with stage.database("bench_blind") as dsn:
         async with open_market(SETTINGS, dsn) as market:
             sights, hidden_ids, about = await _watch(market, dsn, workers, count, golds, stage)

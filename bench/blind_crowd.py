@@ -17,6 +17,7 @@ from bench.seed import Buyer
 from openclaw_jobs.client import AsyncBuyer
 
 _OWN_HEADERS: Final = {"x-request-id", "date", "ratelimit-remaining", "ratelimit-reset"}
+_TEXTS: Final = {"prompt", "messages"}
 _MOST_POSTING: Final = 16
 _MOST_WAITING: Final = 150
 _LOOK_EVERY: Final = 20
@@ -102,8 +103,12 @@ class Watcher:
             _note(seen, "next", found)
             seen["next.place"], seen["next.of"] = place, len(tasks)
             # The text is the buyer's, and of one family for both kinds here.
-            form = {key: value for key, value in task.items() if key != "prompt"}
+            form = {key: value for key, value in task.items() if key not in _TEXTS}
             _flatten(seen, "task", form, came)
+            seen["task.keys"] = ",".join(task)
+            # The server's clock on both sides: how long it waited in the queue.
+            held = float(seen["task.lease_seconds"]) - float(seen["task.lease_expires_at.after"])
+            seen["task.waited"] = float(seen["task.task_id.age"]) - held
             made = float(seen["task.task_id.ms"])
             if self._last is not None:
                 seen["since_last_claim"] = came - self._last[0]
@@ -205,7 +210,11 @@ def _text(seen: dict[str, float | str], name: str, text: str, came: float) -> No
         seen[f"{name}.age"] = came - made / 1000
         seen[f"{name}.of_second"] = float(made % 1000)
         seen[f"{name}.version"] = float((number >> 76) & 15)
-        for bits in (64, 48, 32, 16, 0):
+        # A counter that begins anew each millisecond, then chance. In full it would be the moment
+        # itself: tasks of one millisecond would be known by each other.
+        seen[f"{name}.counter_begins"] = float((number >> 72) & 7)
+        seen[f"{name}.counter_ends"] = float((number >> 32) & 15)
+        for bits in (16, 0):
             seen[f"{name}.bits{bits}"] = float((number >> bits) & 0xFFF)
     elif name.endswith("lease_token"):
         raw = base64.urlsafe_b64decode(text.split("_", 1)[1] + "==")

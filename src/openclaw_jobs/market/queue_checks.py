@@ -74,7 +74,7 @@ async def _queue_some(market: Market, limit: int) -> tuple[int, int]:
     """Queue so many at the most; how many were due, and how many joined the queue."""
     async with begin(market, pipelined=True) as unit:
         due = await store.lock_due(unit.conn, limit)
-        queued = sum([await _queue(market, unit, check) for check in due])
+        queued = await _queue(market, unit, due)
         failpoint("check.queued")
     return len(due), queued
 

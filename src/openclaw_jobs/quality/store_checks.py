@@ -140,6 +140,21 @@ async def end_parts(conn: Connection, ended: Sequence[Ended]) -> None:
     )
 
 
+async def count_due(conn: Connection, late_seconds: float) -> tuple[int, int]:
+    """How many checks have a hidden task to queue now, and how many had long ago."""
+    cursor = await conn.execute(
+        """
+        SELECT count(*), count(*) FILTER (WHERE c.due_at < now() - make_interval(secs => %s))
+        FROM checks c
+        WHERE (c.stage = 'due' OR (c.stage = 'arbitrating' AND c.arbiter_task_id IS NULL))
+            AND c.due_at <= now()
+        """,
+        (late_seconds,),
+    )
+    row = await cursor.fetchone()
+    return (0, 0) if row is None else (row[0], row[1])
+
+
 async def lock_due(conn: Connection, limit: int) -> list[Check]:
     """Lock checks whose hidden task is to be queued now by the database's clock."""
     cursor = await conn.execute(
