@@ -24,7 +24,7 @@ ifeq ($(CI),true)
 STRICT := -p tests.plugins.no_skips
 endif
 
-.PHONY: help setup parts demo test soak fuzz lint types layers fmt serve bench screenshots screenshots-check pins clean
+.PHONY: help setup parts demo test soak soak-money fuzz lint types layers fmt serve bench screenshots screenshots-check pins clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,7 +54,12 @@ test: $(STAMP) ## run every test (a real PostgreSQL is started for them)
 	@ops/install-test-parts.sh || true
 	$(BIN)/python -m pytest -n $(JOBS) $(PLUGINS) $(STRICT) $(PYTEST_ARGS)
 
-soak: $(STAMP) ## live many random lives of all money together (STEPS=50000)
+SOAK_SECONDS ?= 600
+soak: $(STAMP) ## run real processes at half load, break something every 10 s, audit (SOAK_SECONDS=600)
+	@ops/install-test-parts.sh || true
+	SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/python -m tests.soak
+
+soak-money: $(STAMP) ## live many random lives of all money together (STEPS=50000)
 	OPENCLAW_SOAK_STEPS=$(STEPS) $(BIN)/python -m pytest -n 0 -s tests/payments/test_money_machine.py $(PYTEST_ARGS)
 
 lint: $(STAMP) ## ruff: rules and format; bandit

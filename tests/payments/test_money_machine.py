@@ -2,7 +2,7 @@
 
 Whatever happens in whatever order, an auditor that shares nothing with the program finds that it
 adds up after every step; and when a life has come to rest, that it agrees with Stripe and the
-rails. `OPENCLAW_SOAK_STEPS` says how many steps are taken (`make soak` takes more).
+rails. `OPENCLAW_SOAK_STEPS` says how many steps are taken (`make soak-money` takes more).
 """
 
 import itertools
