@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from playwright.async_api import Browser as Chromium
 from playwright.async_api import expect
 
+from openclaw_jobs import flags
+from openclaw_jobs.flags import Sighting
 from openclaw_jobs.market.review_standing import stop_suspects
 from openclaw_jobs.web.word_diff import word_diff
 from tests.market.steps import claim, complete, post, refused, sql
@@ -33,6 +35,8 @@ PAGES = (
     "/payouts",
     "/deposits",
     "/reconciliation",
+    "/flags",
+    "/flags?status=dismissed&kind=hostile_prompt",
     "/benchmarks",
     "/webhooks",
     "/audit",
@@ -257,6 +261,24 @@ async def test_benchmarks_are_added_once_and_retired(node: Node) -> None:
         assert "What is 2 + 2?" in await text(browser, f"{where}?live=no")
         assert "What is 2 + 2?" not in await text(browser, where)
     assert await acts(node, "gold.add") == await acts(node, "gold.retire") == [gold]
+
+
+async def test_a_flag_is_looked_at_once(node: Node) -> None:
+    await make_operator(node, OPERATOR)
+    worker = await node.worker()
+    async with node.market.db.transaction() as conn:
+        await flags.raise_flags(conn, [Sighting(worker.id, "payout_changes", {"changes": 4})])
+    async with browsing(node, OPERATOR) as (browser,):
+        page = await text(browser, "/operator/flags")
+        assert worker.id in page
+        assert "changes: 4" in page
+        ((flag,),) = await ask(node, "SELECT id FROM flags")
+        await submit(browser, f"/operator/flags/{flag}/dismiss", "Looked at.")
+        assert worker.id not in await text(browser, "/operator/flags")
+        assert worker.id in await text(browser, "/operator/flags?status=dismissed")
+        for wrong in ("status=gone", "kind=gold", "cursor=x"):
+            await text(browser, f"/operator/flags?{wrong}", 422)
+    assert await acts(node, "flag.dismiss") == [flag]
 
 
 async def test_the_books_are_proven_and_compared(node: Node) -> None:
