@@ -37,6 +37,7 @@ UNSAID = {
     "submitWork": "that it is one submission, or several",
     "takeStripeEvent": "that Stripe has signed it",
     "verifyEmail": "which code was mailed",
+    "appealSuspension": "whether there is a suspension to appeal",
     "withdraw": "where to, and how much there is",
 }
 
