@@ -134,6 +134,7 @@ async def nothing(_: Cast) -> Ids:
         "payout_id": new_id("pay"),
         "suspension_id": new_id("sus"),
         "check_id": new_id("chk"),
+        "flag_id": new_id("flag"),
         "source": "stripe",
         "event_id": "evt_none",
         "key": "signup",
