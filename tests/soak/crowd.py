@@ -14,7 +14,9 @@ from tests.bad_days.programs import Back
 
 T = TypeVar("T")
 
-BUYERS = 6
+BUYERS = 24
+"""So many that none comes to the number of waiting reads that one caller may have, and 429."""
+
 WORKERS = 16
 CREDIT_CENTS = 100_000_000
 AT_ONCE = 32

@@ -32,6 +32,8 @@ FAULTS = (
 """One after the other; with one in ten seconds, a process is killed every thirty."""
 
 _PATIENCE_S = 120.0
+_TOO_MANY = 429
+_OUR_FAULT = 500
 
 AGAIN_S = 5.0
 """How soon after a fault the p99 is to be as before."""
@@ -190,7 +192,7 @@ def _look_at(stage: Stage, report: Report) -> None:
     report.wrong += [
         f"{count} answers with {status}"
         for status, count in report.statuses.items()
-        if status >= 500 and status not in {502, 503}
+        if status == _TOO_MANY or (status >= _OUR_FAULT and status not in {502, 503})
     ]
     for each in [*stage.running.values(), *stage.ended]:
         report.wrong += [line for line in each.said if "Traceback" in line][:5]
