@@ -11,6 +11,12 @@ const shown = new Map();
 let fetching = false, again = false;
 
 const following = () => $$("[data-follow]");
+/** What a part says, whatever it makes of its times. */
+function words(part) {
+  const copy = part.cloneNode(true);
+  for (const time of $$("time", copy)) time.textContent = time.dateTime;
+  return copy.textContent;
+}
 const inUse = (part) => part.contains(document.activeElement) && document.activeElement.matches("input, textarea, select");
 
 async function renew() {
@@ -23,7 +29,10 @@ async function renew() {
       for (const part of following()) {
         const fresh = page.getElementById(part.id), html = fresh?.outerHTML;
         if (!fresh || inUse(part) || shown.get(part.id) === html) continue;
+        const first = !shown.has(part.id);
         shown.set(part.id, html);
+        // Nothing has happened since the page was made: then nothing moves.
+        if (first && words(part) === words(fresh)) continue;
         part.replaceWith(document.adoptNode(fresh));
         enhance(fresh);
         furnish(fresh);
