@@ -1,4 +1,6 @@
-"""A short soak: every kind of fault once. `make soak` is the long one."""
+"""A short soak: one fault of each kind. `make soak` is the long one."""
+
+import pytest
 
 from tests.soak.run import FAULTS, Plan, soak
 
@@ -18,3 +20,5 @@ async def test_nothing_is_lost_or_doubled_whatever_breaks() -> None:
     assert report.tasks >= 20
     assert report.cut > 0
     assert min(report.repeated.values()) > 0
+    if not report.skewed:
+        pytest.skip("all held, but no clock was wrong: faketime is not on this machine")
