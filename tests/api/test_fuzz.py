@@ -37,10 +37,15 @@ UNSAID = {
     "submitWork": "that it is one submission, or several",
     "takeStripeEvent": "that Stripe has signed it",
     "verifyEmail": "which code was mailed",
+    "addBenchmark": "that there is one text, with words in it",
+    "overruleCheck": "that there is a verdict, and on what",
     "appealSuspension": "whether there is a suspension to appeal",
     "withdraw": "where to, and how much there is",
 }
 
+
+REFUSED = ["400", "401", "403", "404", "405", "406", "409", "413", "415", "422", "429", "5xx"]
+"""How what does not fit may be refused; 413 where it is too large in all as well."""
 
 # Where a party's own calls are, which are tried more thoroughly than those refused to it.
 OWN = {
@@ -93,7 +98,12 @@ async def _settings(shop: Shop, party: str, ids: dict[str, str]) -> str:
         for operation in operations.values()
         if any(p["name"] == "cursor" for p in operation.get("parameters", ()))
     ]
-    lines = ["[parameters]", '"query.wait" = 0']
+    lines = [
+        "[checks.negative_data_rejection]",
+        f"expected-statuses = {REFUSED}",
+        "[parameters]",
+        '"query.wait" = 0',
+    ]
     lines += [f'"path.{name}" = "{value}"' for name, value in ids.items()]
     # What is refused to everybody of this kind is refused soon enough.
     lines += _operation(

@@ -38,8 +38,8 @@ class Benchmark(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     category: str
-    prompt: str | UnsetType
-    messages: Raw | UnsetType
+    prompt: str | UnsetType = UNSET
+    messages: Raw | UnsetType = UNSET
     answers: list[str]
     exposures: int
     created_by: str

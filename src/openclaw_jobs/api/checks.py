@@ -55,8 +55,8 @@ class CheckEntry(msgspec.Struct, frozen=True, kw_only=True):
     category: str
     price_cents: int
     gold_id: str | None
-    prompt: str | UnsetType
-    messages: Raw | UnsetType
+    prompt: str | UnsetType = UNSET
+    messages: Raw | UnsetType = UNSET
     answers: list[str] | None
     first: Execution | None
     second: Execution | None
