@@ -13,7 +13,7 @@ _WORDS: Final = {
     "data_url": "a document hidden in a link",
     "script_link": "a link that runs a script",
     "credentials_in_link": "a link with a password or token in it",
-    "looks_like_secret": "something that looks like somebody's key",
+    "looks_like_secret": "something that looks like somebody's key",  # nosec B105 - words
 }
 
 
