@@ -204,3 +204,10 @@ def test_a_stored_section_of_another_release_is_completed() -> None:
     assert rules.parse("dispatch", rules.complete(stored, DEFAULT_CONFIG.dispatch)) == (
         msgspec.structs.replace(DEFAULT_CONFIG.dispatch, lease_seconds=7)
     )
+
+
+def test_what_a_later_version_brought_may_be_missing_in_what_was_stored() -> None:
+    now = DEFAULT_CONFIG.rate_limits
+    stored = msgspec.to_builtins(now)
+    del stored["health"]
+    assert msgspec.convert(stored, type(now)) == now

@@ -1,9 +1,9 @@
 """The sections of the runtime configuration, one frozen struct each.
 
-A section is what `/api/admin/config/{key}` reads and writes. Every field is required here: the
-values of the first start are in `seed.py` and nowhere else. What one field may hold is said by its
-type; what fields must hold together is in `rules.py`. `docs/reference/configuration.md` describes
-each field to operators.
+A section is what `/api/admin/config/{key}` reads and writes. Every field is required here, but for
+what a later version brought: the values of the first start are in `seed.py` and nowhere else. What
+one field may hold is said by its type; what fields must hold together is in `rules.py`.
+`docs/reference/configuration.md` describes each field to operators.
 """
 
 from collections.abc import Mapping
@@ -204,7 +204,8 @@ class RateLimits(Section, frozen=True, kw_only=True):
     webhook: RateLimit
     sign_in: RateLimit
     email_code: RateLimit
-    health: RateLimit
+    # Came later than the others: what was stored before lacks it.
+    health: RateLimit = RateLimit(limit=1_200, per_seconds=60)
     admin: RateLimit
 
 
