@@ -112,6 +112,7 @@ async def _queue(market: Market, unit: Unit, due: Sequence[Check]) -> int:
         if check.gold_id is not None:
             await hidden.add_exposure(unit.conn, check.gold_id)
         unit.queue(check.category)
+        unit.tell(None, "task.queued", task.task_id, status="queued", price_cents=task.price_cents)
     return len(queued)
 
 

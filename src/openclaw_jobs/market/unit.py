@@ -2,10 +2,11 @@
 
 import asyncio
 import sys
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 import msgspec
 
@@ -20,8 +21,15 @@ from openclaw_jobs.market.context import Market
 
 T = TypeVar("T")
 
+_UNREAD_STREAMS: Final = 256
+"""So many that hidden tasks seldom wait for each other's sequence, and few enough to be kept."""
+
 _NEVER_STORED = frozenset({401, 413, 429})
 _SERVER_ERROR = 500
+
+
+def _nobody(task_id: str | None) -> str:
+    return f"nobody_{zlib.crc32((task_id or '').encode()) % _UNREAD_STREAMS:02x}"
 
 
 class Unit:
@@ -58,9 +66,13 @@ class Unit:
         task_id: str | None,
         **data: Any,  # noqa: ANN401 - JSON members of the event
     ) -> None:
-        """Have an event written with this transaction; a hidden task has nobody to tell."""
-        if buyer_id is not None:
-            self.events.append(NewEvent(buyer_id, kind, task_id, data))
+        """Have an event written with this transaction.
+
+        A hidden task has nobody to tell. Its event is written all the same, to a stream that nobody
+        reads, so that whatever is done to it takes the time that it takes with a paid one.
+        """
+        stream = _nobody(task_id) if buyer_id is None else buyer_id
+        self.events.append(NewEvent(stream, kind, task_id, data))
 
     def queue(self, category: str) -> None:
         """A task of this category can be claimed from the commit on."""
