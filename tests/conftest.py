@@ -111,6 +111,10 @@ def postgres() -> Iterator[Postgres]:
             admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(template))
 
 
+# Where no log is set up, a traceback is drawn with all variables in it; ours never hold any.
+structlog.dev.ConsoleRenderer.get_active().exception_formatter = structlog.dev.plain_traceback
+
+
 @pytest.fixture(autouse=True)
 def logs_go_where_they_went() -> Iterator[None]:
     """A command that a test runs in this process sends all logs to a stream that is closed soon."""

@@ -35,7 +35,7 @@ from tests.running import Json, Node
 
 @pytest.fixture
 async def shop(dsn: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shop]:
-    monkeypatch.setattr(shops, "StripeFake", StripeBooks)
+    monkeypatch.setattr(shops, "StripeCheckout", StripeBooks)
     async with open_shop(dsn) as opened:
         yield opened
 
