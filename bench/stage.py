@@ -85,8 +85,10 @@ async def prove(market: Market, expected_settled: int | None = None) -> None:
         return
     async with market.db.read() as conn:
         cursor = await conn.execute(
-            "SELECT (SELECT count(*) FROM tasks WHERE status = 'completed'),"
-            " (SELECT count(*) FROM transfers WHERE kind = 'settle')"
+            "SELECT (SELECT count(*) FROM tasks WHERE status = 'completed'"
+            "   AND buyer_id IS NOT NULL),"
+            " (SELECT count(*) FROM transfers WHERE kind = 'settle') -"
+            " (SELECT count(*) FROM tasks WHERE status = 'completed' AND buyer_id IS NULL)"
         )
         row = await cursor.fetchone()
     assert row == (expected_settled, expected_settled), (row, expected_settled)
