@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from playwright.async_api import expect
 
 from openclaw_jobs.market.review_standing import stop_suspects
 from openclaw_jobs.web.worker_guide import AGENT, ways
+from tests.fakes.openai import ModelServer
 from tests.market.steps import claim, complete, post
 from tests.quality.test_standing import bad_worker
 from tests.running import UNLIMITED, Node, Party
@@ -19,6 +21,13 @@ from tests.web.browser import PHONE, Visitors, browser_tests
 from tests.web.people import Browser, ask, browsing
 
 PROGRAM = Path(sys.executable).with_name("openclaw-jobs")
+
+
+@pytest.fixture
+async def model() -> AsyncIterator[ModelServer]:
+    """Says what it is told, in capitals."""
+    async with ModelServer() as running:
+        yield running
 
 
 async def text(browser: Browser, path: str, status: int = 200) -> str:
@@ -157,7 +166,7 @@ async def test_a_stopped_worker_sees_its_results_and_appeals(node: Node) -> None
 
 @pytest.mark.parametrize("key", ["curl", "python", "exec", "openai"])
 async def test_each_way_of_the_guide_works_as_it_is_written(
-    node: Node, tmp_path: Path, key: str
+    node: Node, model: ModelServer, tmp_path: Path, key: str
 ) -> None:
     buyer = await node.buyer()
     task = await post(buyer, prompt="shout")
@@ -165,12 +174,10 @@ async def test_each_way_of_the_guide_works_as_it_is_written(
         page = await text(browser, "/worker/guide")
     (way,) = [w for w in ways(node.address) if w.key == key]
     assert way.text.splitlines()[0] in page.replace("&#34;", '"').replace("&#39;", "'")
-    script = way.text
-    if key == "openai":
-        script = f"{PROGRAM} worker --help | grep -e --openai -e --model"
-        assert "--openai http" in way.text
-    elif key == "exec":
-        script = script.replace("openclaw-jobs", str(PROGRAM))
+    # The program of this very tree, and a model server that is there.
+    script = way.text.replace("openclaw-jobs worker", f"{PROGRAM} worker")
+    assert ("http://127.0.0.1:11434" in script) == (key == "openai")
+    script = script.replace("http://127.0.0.1:11434", model.url)
     path = tmp_path / ("run.py" if key == "python" else "run.sh")
     path.write_text(script)
     program = sys.executable if key == "python" else "bash"
@@ -182,13 +189,10 @@ async def test_each_way_of_the_guide_works_as_it_is_written(
         start_new_session=True,
     )
     try:
-        if key == "openai":
-            assert await process.wait() == 0
-            return
         done = await buyer.ok("GET", f"/api/task/{task['id']}?wait=30")
         assert done["result"] is not None, done
         assert done["result"].strip() == "SHOUT"
-        if key != "exec":
+        if key in {"curl", "python"}:
             assert await process.wait() == 0
     finally:
         if process.returncode is None:

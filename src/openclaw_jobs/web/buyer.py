@@ -26,6 +26,7 @@ from openclaw_jobs.market.read_tasks import get_balance, get_task, queue_place
 from openclaw_jobs.tasks import TERMINAL, Message, TaskStatus, TaskView
 from openclaw_jobs.web.filters import money
 from openclaw_jobs.web.forms import form
+from openclaw_jobs.web.landing import feed_of
 from openclaw_jobs.web.pages import Page, PageRequest, buyer_of, redirect, render, site_of
 from openclaw_jobs.web.rendered import prepare
 from openclaw_jobs.web.warnings import warnings_in_words
@@ -57,6 +58,7 @@ async def dashboard(request: PageRequest) -> Page:
         days=DAYS,
         tasks=tasks.lines,
         deposits=deposits.deposits,
+        **await feed_of(request),
     )
 
 

@@ -30,11 +30,16 @@ _HEARTBEAT: Final = b": heartbeat\n\n"
 LastEventId = Annotated[str | None, HeaderParameter(name="Last-Event-ID")]
 
 
+async def feed_of(request: PageRequest) -> dict[str, Any]:
+    """What `parts/feed.html` shows: the tasks just done, and where its stream goes on."""
+    done = [done_line(task) for task in await site_of(request).activity.done()]
+    return {"done": done, "last_seq": done[0].seq if done else 0}
+
+
 @get("/", opt=page_options())
 async def landing(request: PageRequest) -> Page:
     """What this is for buyers and for workers, what it costs, and what was just done."""
     site = site_of(request)
-    done = [done_line(task) for task in await site.activity.done()]
     figures = await site.activity.figures()
     config = site.market.config
     return render(
@@ -44,8 +49,7 @@ async def landing(request: PageRequest) -> Page:
         start_url=_CHAT if viewer_of(request).buyer_id else f"/sign-in?return_to={_CHAT}",
         figures=figure_words(figures),
         kept_known=figures.kept_share is not None,
-        done=done,
-        last_seq=done[0].seq if done else 0,
+        **await feed_of(request),
         quality=quality_words(await site.activity.quality()) if config.quality.enabled else [],
         signup_bonus_cents=config.signup.bonus_cents,
         **msgspec.structs.asdict(offer(config)),

@@ -14,6 +14,7 @@ from openclaw_jobs.market.worker_account import find_worker, get_account, list_e
 from openclaw_jobs.market.worker_figures import DAYS, read_figures, why_no_work
 from openclaw_jobs.web.browsers import give_session, had_session, user_agent
 from openclaw_jobs.web.forms import form
+from openclaw_jobs.web.landing import feed_of
 from openclaw_jobs.web.pages import (
     Page,
     PageRequest,
@@ -58,6 +59,7 @@ async def overview(request: PageRequest) -> Page:
         points=[(f"{day.day.day} {day.day:%b}", day.cents) for day in figures.days],
         earnings=earnings.earnings,
         why=empty.why,
+        **await feed_of(request),
     )
 
 
