@@ -15,7 +15,7 @@ import msgspec
 from aiohttp.connector import AddrInfoType
 
 from bench import questions
-from openclaw_jobs.client import ApiError, AsyncWorker, Preferences
+from openclaw_jobs.client import ApiError, Assignment, AsyncWorker, Preferences
 from openclaw_jobs.client.transport.aiohttp_transport import AiohttpTransport
 
 Answer = Callable[[str, int], str]
@@ -81,10 +81,8 @@ async def work(task: dict[str, Any]) -> dict[str, Any]:
             for assignment in await worker.next(wait=_WAIT_S):
                 # As long as an agent thinks, scaled down.
                 await asyncio.sleep(rng.uniform(0.5, 1.5) * task["seconds"])
-                receipt = await worker.submit(
-                    assignment, result=answer(assignment.prompt or "", done)
-                )
-                done += receipt.accepted
+                result = answer(assignment.prompt or "", done)
+                done += await _submitted(worker, assignment, result)
     except ApiError as error:
         if error.code != "suspended":
             raise
@@ -92,6 +90,16 @@ async def work(task: dict[str, Any]) -> dict[str, Any]:
     await worker.close()
     await transport.close()
     return {"done": done, "suspended": suspended}
+
+
+async def _submitted(worker: AsyncWorker, assignment: Assignment, result: str) -> bool:
+    """Hand a result in; False if the task was another's by then, as that of a stopped worker is."""
+    try:
+        return (await worker.submit(assignment, result=result)).accepted
+    except ApiError as error:
+        if error.code != "lease_lost":
+            raise
+        return False
 
 
 def _tell(text: str) -> None:
