@@ -52,23 +52,6 @@ async def forget_networks(conn: Connection, after: timedelta, limit: int) -> int
     return cursor.rowcount
 
 
-async def are_kin(
-    conn: Connection, first_worker_id: str, second_worker_id: str, *, by_network: bool
-) -> bool:
-    """Whether two workers share a mark, or are one."""
-    cursor = await conn.execute(
-        """
-        SELECT %(first)s = %(second)s OR EXISTS (
-            SELECT FROM worker_marks a JOIN worker_marks b ON b.mark = a.mark
-            WHERE a.worker_id = %(first)s AND b.worker_id = %(second)s
-                AND (%(network)s OR a.kind <> 'network'))
-        """,
-        {"first": first_worker_id, "second": second_worker_id, "network": by_network},
-    )
-    row = await cursor.fetchone()
-    return row is not None and bool(row[0])
-
-
 async def count_new(conn: Connection, mark: bytes, within: timedelta) -> int:
     """How many workers with this mark were registered so lately."""
     cursor = await conn.execute(
