@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, TypeVar
 
@@ -254,7 +254,7 @@ def _stay(
     # Before the event loop has its own handlers, a signal unwinds what has been opened so far.
     previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
-        with _database(settings, data_dir) as dsn:
+        with _database(settings, data_dir, watched=True) as dsn:
             if migrated:
                 cli_schema.check_schema(settings, dsn, _run)
             _run(body(dsn))
@@ -282,14 +282,19 @@ def _with_market(data_dir: Path, body: Callable[["Market"], Awaitable[T]]) -> T:
 
 
 @contextmanager
-def _database(settings: "Settings", data_dir: Path) -> Iterator[str]:
-    """Where the database is: `DATABASE_URL`, or the embedded server while the block lasts."""
+def _database(settings: "Settings", data_dir: Path, *, watched: bool = False) -> Iterator[str]:
+    """Where the database is: `DATABASE_URL`, or the embedded server while the block lasts.
+
+    With `watched` the embedded server is started again should it end.
+    """
     if settings.database_url is not None:
         yield settings.database_url
         return
     from openclaw_jobs.db.embedded import EmbeddedServer
 
-    with EmbeddedServer.start(data_dir) as server:
+    with EmbeddedServer.start(data_dir) as server, ExitStack() as stack:
+        if watched:
+            stack.enter_context(server.watched())
         yield server.dsn()
 
 

@@ -10,6 +10,7 @@ import fcntl
 import logging
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -40,10 +41,13 @@ class EmbeddedServer:
     Its methods block for up to their time-outs: call them from a thread in an event loop.
     """
 
-    def __init__(self, cluster: Cluster, users_lock: int, socket_dir: Path) -> None:
+    def __init__(
+        self, cluster: Cluster, users_lock: int, socket_dir: Path, settings: Mapping[str, str]
+    ) -> None:
         self._cluster = cluster
         self._users_lock: int | None = users_lock
         self._socket_dir = socket_dir
+        self._settings = settings
         self._owner_pid = os.getpid()
 
     @classmethod
@@ -84,7 +88,7 @@ class EmbeddedServer:
                 finally:
                     os.close(users_lock)
                 raise
-        return cls(cluster, users_lock, socket_dir)
+        return cls(cluster, users_lock, socket_dir, chosen)
 
     def __enter__(self) -> Self:
         return self
@@ -131,6 +135,41 @@ class EmbeddedServer:
                 return _leave(self._cluster, users_lock, timeout_s)
         finally:
             os.close(users_lock)
+
+    @contextmanager
+    def watched(self, *, every_s: float = 2.0) -> Iterator[None]:
+        """Start the server again whenever it has ended, for as long as the block lasts.
+
+        PostgreSQL recovers by itself from the death of a child, but nobody starts it again when
+        its first process was killed, as the kernel does that is out of memory.
+        """
+        over = threading.Event()
+
+        def watch() -> None:
+            while not over.wait(every_s):
+                self._revive()
+
+        watching = threading.Thread(target=watch, name="embedded-postgresql", daemon=True)
+        watching.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watching.join()
+
+    def _revive(self, timeout_s: float = 60.0) -> None:
+        """Start the server if it has ended. What keeps it from starting is logged."""
+        state = _read_state(self._cluster)
+        if state is not None and _is_live_postmaster(state[0], self._cluster.pgdata):
+            return
+        deadline = time.monotonic() + timeout_s
+        try:
+            with _start_lock(self._cluster, deadline):
+                _ensure_running(self._cluster, self._settings, deadline)
+        except (EmbeddedServerError, OSError):
+            _log.exception("PostgreSQL in %s has ended; trying again soon", self._cluster.pgdata)
+        else:
+            _log.warning("PostgreSQL in %s had ended and was started", self._cluster.pgdata)
 
     def restart(self, *, immediate: bool = False, timeout_s: float = 60.0) -> None:
         """Restart the server; `immediate` is a crash with recovery, as after a power cut.
