@@ -218,8 +218,9 @@ class _Batch:
         await self._check_keys()
         left = [at for at in range(len(self._posts)) if at not in self._answers]
         buyers = [self._posts[at].order.buyer_id for at in left]
-        suspended = await suspended_among(conn, buyers) if left else set()
+        # Suspension is read behind the lock: an account that is being deleted holds it.
         balances = await ledger.lock_balances(conn, buyers) if left else {}
+        suspended = await suspended_among(conn, buyers) if left else set()
         for at in left:
             order = self._posts[at].order
             try:
