@@ -49,3 +49,11 @@ def test_the_script_lets_no_test_be_skipped() -> None:
     assert re.search(r"(?m)^export CI=true\b", SCRIPT)
     words = [word for _, word in STEPS]
     assert words.index("make parts") < words.index("make test")
+
+
+def test_its_container_lets_the_tests_do_what_they_do() -> None:
+    """Else they are skipped there, and a skipped test fails: a mount, a browser's shared memory."""
+    (job,) = WORKFLOW["jobs"].values()
+    options = job["container"]["options"]
+    assert "--shm-size=4g" in options
+    assert "--cap-add SYS_ADMIN --security-opt apparmor=unconfined" in options
