@@ -1,6 +1,8 @@
 """`serve` is killed in the middle of submits: nothing that it acknowledged is lost."""
 
 import asyncio
+import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -59,6 +61,28 @@ async def test_a_killed_server_alone_is_found_again_and_stopped(data_dir: Path) 
             answer = await client.get(f"{again.address}/api/health")
             assert answer.json()["database"]["ok"] is True
         await again.stop()
+    assert postgres_processes(data_dir) == []
+
+
+async def test_serve_starts_its_ended_database_again(data_dir: Path) -> None:
+    async with (
+        httpx.AsyncClient(trust_env=False, verify=False) as client,  # noqa: S501
+        serve(data_dir) as running,
+    ):
+        connect = f"{running.address}/api/worker/connect"
+        connected = (await client.post(connect, json={})).json()
+        pid_file = data_dir / "postgres" / "postmaster.pid"
+        ended = pid_file.read_text().split()[0]
+        os.kill(int(ended), signal.SIGKILL)
+        await until(lambda: pid_file.read_text().split()[0] != ended)
+        token = {"Authorization": f"Bearer {connected['token']}"}
+        async with asyncio.timeout(60):
+            me = await client.get(f"{running.address}/api/worker/me", headers=token)
+            while me.status_code == 503:
+                await asyncio.sleep(0.1)
+                me = await client.get(f"{running.address}/api/worker/me", headers=token)
+        assert me.json()["worker_id"] == connected["worker_id"]
+        await running.stop()
     assert postgres_processes(data_dir) == []
 
 

@@ -7,7 +7,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -83,6 +83,13 @@ def value(server: EmbeddedServer, query: str) -> object:
     return row[0]
 
 
+def wait_for(condition: Callable[[], bool], within_s: float = 60.0) -> None:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, "it does not come true"
+        time.sleep(0.02)
+
+
 def gone(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -141,6 +148,32 @@ def test_it_starts_again_after_the_server_was_killed(idle: Path) -> None:
             assert value(again, "SELECT 1") == 1
         for backend in backends:
             backend.close()
+
+
+@pytest.mark.parametrize("how", ["killed", "stopped by hand"])
+def test_a_watched_server_is_started_again_when_it_has_ended(idle: Path, how: str) -> None:
+    with EmbeddedServer.start(idle, settings=TEST_SETTINGS) as server:
+        ended = server.postmaster_pid
+        with server.watched(every_s=0.05):
+            os.kill(ended, signal.SIGKILL if how == "killed" else signal.SIGINT)
+            wait_for(lambda: answers(server) and server.postmaster_pid != ended)
+        assert value(server, "SHOW fsync") == "off"
+        assert server.stop()
+    assert not answers(server)
+
+
+def test_two_that_watch_one_server_start_it_once(idle: Path) -> None:
+    with (
+        EmbeddedServer.start(idle, settings=TEST_SETTINGS) as one,
+        EmbeddedServer.start(idle, settings=TEST_SETTINGS) as other,
+    ):
+        with one.watched(every_s=0.01), other.watched(every_s=0.01):
+            ended = one.postmaster_pid
+            os.kill(ended, signal.SIGKILL)
+            wait_for(lambda: answers(one) and one.postmaster_pid != ended)
+            again = one.postmaster_pid
+        assert other.postmaster_pid == again
+        assert answers(other)
 
 
 def test_it_starts_again_after_everything_was_killed(idle: Path) -> None:
