@@ -20,8 +20,8 @@ async def prove_ledger(market: Market) -> Proof:
     It reads everything once, so it is as slow as the ledger is long; it blocks nobody.
     """
     async with market.db.transaction() as conn:
-        await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        await conn.execute("SET LOCAL statement_timeout = 0")
+        await store.begin_snapshot(conn)
+        await store.take_any_time(conn)
         await store.plan_for_whole_tables(conn)
         proof = await ledger.verify(conn)
         violations = await store.select_violations(conn, _MAX_VIOLATIONS)

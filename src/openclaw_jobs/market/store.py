@@ -158,6 +158,11 @@ async def begin_snapshot(conn: Connection) -> None:
     await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
 
+async def take_any_time(conn: Connection) -> None:
+    """Let the statements of this transaction run for as long as they need."""
+    await conn.execute("SET LOCAL statement_timeout = 0")
+
+
 async def select_violations(conn: Connection, limit: int) -> list[str]:
     """Where tasks, earnings and lifetime sums disagree with the ledger's postings."""
     cursor = await conn.execute(
