@@ -18,10 +18,12 @@ MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 70
 
 FILES = sorted(PACKAGE.rglob("*.py"))
+WHOLE_TREE = sorted([*FILES, *(ROOT / "tests").rglob("*.py"), *(ROOT / "bench").rglob("*.py")])
 
 SQL = re.compile(
     r"""^\s*(?:
-        (?-i:SELECT|WITH|TRUNCATE|LISTEN|UNLISTEN|NOTIFY|LOCK|ALTER|CREATE|DROP|COPY|BEGIN|COMMIT)\b
+        (?-i:SELECT|WITH|TRUNCATE|LISTEN|UNLISTEN|NOTIFY|LOCK|ALTER|CREATE|DROP|COPY|BEGIN|COMMIT
+          |SET|RESET)\b
       | insert \s+ into \s
       | delete \s+ from \s
       | update \s+ [\w.]+ (?:\s+ as \s+ \w+)? \s+ set \s
@@ -124,6 +126,8 @@ def test_sql_stands_only_in_stores(path: Path) -> None:
         "WITH picked AS (SELECT 1) UPDATE t SET a = 1",
         "delete from leases where x",
         "NOTIFY tasks",
+        "SET LOCAL statement_timeout = 0",
+        "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY",
     ],
 )
 def test_sql_is_recognised(text: str) -> None:
@@ -131,7 +135,8 @@ def test_sql_is_recognised(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["select a pack", "update failed", "Update the profile.", "with next", "insert coin"]
+    "text",
+    ["select a pack", "update failed", "Update the profile.", "with next", "insert coin", "set up"],
 )
 def test_prose_is_not_taken_for_sql(text: str) -> None:
     assert not SQL.match(text)
@@ -170,3 +175,19 @@ def test_the_client_needs_the_base_install_only(path: Path) -> None:
             assert own, f"{line}: {name}"
         else:
             assert name.split(".")[0] in allowed, f"{line}: {name}"
+
+
+def swallows(handler: ast.ExceptHandler) -> bool:
+    """Whether this is `except …: pass` (or `...`), which neither handles an error nor says why."""
+    return all(
+        isinstance(step, ast.Pass)
+        or (isinstance(step, ast.Expr) and isinstance(step.value, ast.Constant))
+        for step in handler.body
+    )
+
+
+@pytest.mark.parametrize("path", WHOLE_TREE, ids=name_of)
+def test_no_error_is_swallowed(path: Path) -> None:
+    handlers = [n for n in ast.walk(tree_of(path)) if isinstance(n, ast.ExceptHandler)]
+    found = [handler.lineno for handler in handlers if swallows(handler)]
+    assert not found, f"handle it, or say why with contextlib.suppress: lines {found}"

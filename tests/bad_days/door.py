@@ -32,10 +32,10 @@ async def one_door(addresses: Sequence[str]) -> AsyncIterator[str]:
         assert task is not None
         running.add(task)
         try:
-            far_reader, far_writer = await connect()
-            await asyncio.gather(_pour(reader, far_writer), _pour(far_reader, writer))
-        except asyncio.CancelledError:
-            pass  # the door closes; asyncio's servers can't have their tasks end as cancelled
+            # The door closes: asyncio's servers can't have their tasks end as cancelled.
+            with contextlib.suppress(asyncio.CancelledError):
+                far_reader, far_writer = await connect()
+                await asyncio.gather(_pour(reader, far_writer), _pour(far_reader, writer))
         finally:
             writer.close()
             running.discard(task)

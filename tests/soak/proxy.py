@@ -93,17 +93,16 @@ class Proxy:
         self._running.add(task)
         pair: _Pair | None = None
         try:
-            far_reader, far_writer = await self._connect()
-            pair = _Pair(writer, far_writer)
-            self._pairs.add(pair)
-            await asyncio.gather(
-                self._pour(pair, "forth", reader, far_writer),
-                self._pour(pair, "back", far_reader, writer),
-            )
-        except TimeoutError:
-            pass  # nobody there: the client is hung up on
-        except asyncio.CancelledError:
-            pass  # the proxy closes; asyncio's servers can't have their tasks end as cancelled
+            # Nobody there: the client is hung up on. The proxy closes: asyncio's servers can't have
+            # their tasks end as cancelled.
+            with contextlib.suppress(TimeoutError, asyncio.CancelledError):
+                far_reader, far_writer = await self._connect()
+                pair = _Pair(writer, far_writer)
+                self._pairs.add(pair)
+                await asyncio.gather(
+                    self._pour(pair, "forth", reader, far_writer),
+                    self._pour(pair, "back", far_reader, writer),
+                )
         finally:
             if pair is not None:
                 self._pairs.discard(pair)

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import contextlib
 import csv
 import io
 from collections.abc import AsyncGenerator, Iterable, Sequence
@@ -65,14 +66,13 @@ def moment(field: str, text: str | None, default: datetime) -> datetime:
     """
     if text is None:
         return default
-    try:
+    # What is no time, or none that Python knows, is refused below like one without a zone.
+    with contextlib.suppress(ValueError, OverflowError):
         if len(text) == _DATE_CHARS:
             return datetime.combine(date.fromisoformat(text), time(), UTC)
         found = datetime.fromisoformat(text)
         if found.tzinfo is not None:
             return found.astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
     raise invalid(field, "Give a date such as 2026-01-31, or a time such as 2026-01-31T09:15:00Z.")
 
 
@@ -92,12 +92,11 @@ def decode_position(cursor: str | None) -> Position | None:
     """
     if cursor is None:
         return None
-    try:
+    # Whatever fails to be read is refused below, like a place that is none.
+    with contextlib.suppress(ValueError, OverflowError, binascii.Error):
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
         at, transfer_id, line = text.split(" ")
         place = Position(datetime.fromisoformat(at), UUID(hex=transfer_id), int(line))
         if place.at.tzinfo is not None and 0 <= place.line < 2**15:
             return place
-    except (ValueError, OverflowError, binascii.Error):
-        pass
     raise invalid("cursor", "This is no cursor of this list.")

@@ -181,10 +181,10 @@ class _Child(asyncio.SubprocessProtocol):
             return
         self._signal(signal.SIGTERM)
         try:
-            async with asyncio.timeout(_TERM_S):
-                await self._exited.wait()
-        except TimeoutError:
-            pass
+            # Who doesn't go when asked is made to.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TERM_S):
+                    await self._exited.wait()
         finally:
             self._signal(signal.SIGKILL)
         await self._exited.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Final, TypeGuard
@@ -96,23 +97,22 @@ class Job:
     async def release(self) -> None:
         """Put the task back unfinished, as well as the server can be reached; never raises."""
         label = "the lease will run out"
-        try:
+        # Once the time is up the label says what came of it, as far as it is known.
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_RELEASE_S):
                 while True:
                     try:
                         await self._with.worker.release(self._task, reason="worker is stopping")
-                    except ApiError as error:
-                        label = error.code
-                        if error.status in _REFUSED:
-                            break
-                    except ClientError:
-                        pass
+                    except ClientError as error:
+                        # A server that can't be reached is asked again, like one that can't now.
+                        if isinstance(error, ApiError):
+                            label = error.code
+                            if error.status in _REFUSED:
+                                break
                     else:
                         label = ""
                         break
                     await asyncio.sleep(_RETRY_S)
-        except TimeoutError:
-            pass
         self._tell("released" if not label else "lost", label=label)
 
     async def _work(self) -> tuple[Assignment, ...]:
