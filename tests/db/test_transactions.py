@@ -4,19 +4,24 @@ from collections.abc import AsyncIterator
 
 import psycopg
 import pytest
+from psycopg.pq import TransactionStatus
 
 from openclaw_jobs.db import Connection, Database, is_unavailable, savepoint
 
 BOTH = pytest.mark.parametrize("pipelined", [False, True], ids=["one by one", "pipelined"])
 
 
-@pytest.fixture
-async def notes(dsn: str) -> AsyncIterator[Database]:
+@pytest.fixture(params=["fresh", "used just now"])
+async def notes(dsn: str, request: pytest.FixtureRequest) -> AsyncIterator[Database]:
+    """On a connection that was used just now a pipelined transaction doesn't wait for BEGIN."""
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as admin:
         await admin.execute("CREATE TABLE notes (n int PRIMARY KEY)")
         await admin.execute("GRANT ALL ON notes TO openclaw_app")
     # One connection, so that whatever a transaction leaves behind meets the next.
     async with await Database.open(dsn, min_size=1, max_size=1) as db:
+        if request.param != "fresh":
+            async with db.transaction():
+                pass
         yield db
 
 
@@ -107,6 +112,39 @@ async def test_a_part_is_undone_alone(notes: Database, *, pipelined: bool) -> No
         async with savepoint(conn):
             await conn.execute("INSERT INTO notes VALUES (3)")
     assert await found(notes) == [1, 3]
+
+
+@BOTH
+async def test_a_part_may_come_first(notes: Database, dsn: str, *, pipelined: bool) -> None:
+    async with notes.transaction(pipelined=pipelined) as conn:
+        async with savepoint(conn):
+            await conn.execute("INSERT INTO notes VALUES (1)")
+        await conn.execute("INSERT INTO notes VALUES (2)")
+        await (await conn.execute("SELECT 1")).fetchone()
+        async with await psycopg.AsyncConnection.connect(dsn) as other:
+            cursor = await other.execute("SELECT count(*) FROM notes")
+            assert await cursor.fetchone() == (0,), "none of it was committed by itself"
+    assert await found(notes) == [1, 2]
+
+
+@BOTH
+async def test_nothing_happens_in_an_empty_one(notes: Database, *, pipelined: bool) -> None:
+    for _ in range(2):
+        async with notes.transaction(pipelined=pipelined):
+            pass
+    await add(notes, 1, pipelined=pipelined)
+    assert await found(notes) == [1]
+
+
+async def test_a_used_connection_begins_with_its_first_statement(dsn: str) -> None:
+    async with await Database.open(dsn, min_size=1, max_size=1) as db:
+        for used in (False, True):
+            async with db.transaction(pipelined=True) as conn:
+                began = conn.pgconn.transaction_status != TransactionStatus.IDLE
+                assert began is not used
+                ids = [await conn.execute("SELECT pg_current_xact_id()") for _ in range(2)]
+                first, second = [await each.fetchone() for each in ids]
+                assert first == second, "one transaction"
 
 
 async def test_a_failure_in_a_pipeline_cannot_be_swallowed(notes: Database) -> None:

@@ -1,6 +1,7 @@
 """One connection: how it is opened while the server restarts, and whether it is still alive."""
 
 import asyncio
+import math
 import select
 import time
 from collections.abc import Awaitable, Callable
@@ -26,7 +27,13 @@ _RECONNECT_WINDOW_S = 30.0
 
 
 class PooledConnection(psycopg.AsyncConnection[TupleRow]):
-    """A connection whose `connect` outwaits a restart of the server."""
+    """A connection whose `connect` outwaits a restart of the server.
+
+    Attributes:
+        used_at: When a transaction ended on it last, by the monotonic clock.
+    """
+
+    used_at: float = -math.inf
 
     @classmethod
     async def connect(  # type: ignore[override]  # `closing` is ours, and required

@@ -22,6 +22,8 @@ __all__ = ["Connection", "Database"]
 
 _MIN_SERVER_VERSION = 150_000
 _CONNECT_TIMEOUT_MIN_S = 2  # libpq waits no less
+# So long ago a connection was alive that a round trip to ask again would be in vain.
+_JUST_S = 1.0
 # When the server's machine is gone and says nothing, the server's time-outs are gone with it.
 # These, of the client's TCP, notice it within half a minute, waiting or idle (as LISTEN is).
 _DEAD_PEER = {
@@ -198,18 +200,20 @@ class Database:
             pipelined: Send a statement only with the next whose rows are fetched, and the last
                 ones with the COMMIT: fewer round trips. The error of a statement without rows
                 then shows at that later point, or as the block ends; the whole is undone, whatever
-                the body makes of it.
+                the body makes of it. On a connection that was in use a moment ago BEGIN is not
+                waited for either.
 
         Raises:
             psycopg.errors.InFailedSqlTransaction: The body swallowed a failed statement. Its
                 COMMIT would be answered with a silent ROLLBACK; this makes it loud.
             psycopg.OperationalError: The connection was lost; see `is_unavailable`.
         """
-        conn, block = await self._begin()
+        conn, block = await self._begin(may_wait=pipelined)
         try:
             async with ending(conn, block, pipelined=pipelined):
                 yield conn
         finally:
+            conn.used_at = time.monotonic()
             await self._pool.putconn(conn)
 
     @asynccontextmanager
@@ -285,13 +289,19 @@ class Database:
     async def _configure(self, conn: Connection) -> None:
         await conn.execute(self._session.commands(local=False))
 
-    async def _begin(self) -> tuple["PooledConnection", AsyncTransaction]:
-        """Begin on a live connection, trying others while BEGIN finds them dead."""
+    async def _begin(self, *, may_wait: bool) -> tuple["PooledConnection", AsyncTransaction]:
+        """Begin on a live connection, trying others while BEGIN finds them dead.
+
+        With `may_wait` the block is not entered yet if its connection was in use just now, and so
+        is almost surely alive: its BEGIN is left to be sent with the first statement.
+        """
         deadline = self._deadline()
         # Each round discards a connection; after this many, every one of before is gone.
         for attempts_left in range(self._pool.max_size, -1, -1):
             conn = await self._acquire(deadline)
             block = AsyncTransaction(conn)
+            if may_wait and self._prepare and time.monotonic() - conn.used_at < _JUST_S:
+                return conn, block
             try:
                 await self._enter(conn, block)
             except BaseException as exc:

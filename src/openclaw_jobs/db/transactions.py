@@ -16,16 +16,18 @@ __all__ = ["ending", "savepoint"]
 async def ending(
     conn: Connection, block: AsyncTransaction, *, pipelined: bool
 ) -> AsyncIterator[None]:
-    """Run the body of a transaction that has begun: COMMIT after it, or ROLLBACK if it raises.
+    """Run the body of a transaction: COMMIT after it, or ROLLBACK if it raises.
 
     Args:
         conn: Whose transaction it is.
-        block: The transaction, entered.
+        block: The transaction, entered; or else its BEGIN is sent with the first statement.
         pipelined: See `Database.transaction`.
     """
     ended = False
     try:
         async with conn.pipeline() if pipelined else contextlib.nullcontext():
+            if block.status is AsyncTransaction.Status.NOT_STARTED:
+                await block.__aenter__()
             yield
             ended = True
             await _commit(conn, block)
@@ -41,12 +43,18 @@ async def ending(
             raise
 
 
-def savepoint(conn: Connection) -> AsyncTransaction:
-    """A part of a transaction that can be undone alone, to be entered with `async with`.
+@asynccontextmanager
+async def savepoint(conn: Connection) -> AsyncIterator[None]:
+    """A part of a transaction that can be undone alone.
 
-    Unlike `conn.transaction()` it does not wait for what is in the pipeline.
+    Unlike `conn.transaction()` it does not wait for what is in the pipeline, unless that is BEGIN.
     """
-    return AsyncTransaction(conn)
+    if conn.pgconn.transaction_status == pq.TransactionStatus.IDLE:
+        async with conn.pipeline():
+            # To enter it anew waits for all that was sent.
+            pass
+    async with AsyncTransaction(conn):
+        yield
 
 
 async def _commit(conn: Connection, block: AsyncTransaction) -> None:
