@@ -110,11 +110,28 @@ async def update_shares_texts(conn: Connection, buyer_id: str, *, shares: bool) 
 
 
 async def retire_golds_of(conn: Connection, buyer_id: str) -> None:
-    """Let no text of a buyer be a test any more, and keep none of it."""
+    """Let no text of a buyer be a test any more, and keep none of it.
+
+    The checks by them that are under way end first, with nobody blamed: there is nothing left to
+    judge by. Checks are locked before gold tasks by everybody.
+    """
+    await conn.execute(
+        """
+        WITH open AS (
+            SELECT c.id FROM checks c JOIN golds g ON g.id = c.gold_id
+            WHERE g.buyer_id = %s AND c.stage NOT IN ('decided', 'void')
+            ORDER BY c.id FOR UPDATE OF c
+        )
+        UPDATE checks c SET stage = 'void', reason = 'a text was erased', reserved_cents = 0,
+            decided_at = now()
+        FROM open WHERE c.id = open.id
+        """,
+        (buyer_id,),
+    )
     await conn.execute(
         """
         UPDATE golds SET prompt = '-', messages = NULL, answers = '{-}', buyer_id = NULL,
-            retired_at = coalesce(retired_at, now())
+            erased_at = now(), retired_at = coalesce(retired_at, now())
         WHERE buyer_id = %s
         """,
         (buyer_id,),

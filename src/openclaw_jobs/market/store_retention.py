@@ -82,7 +82,7 @@ async def erase_texts(conn: Connection, before: datetime, under: str, limit: int
             WHERE c.original_task_id = picked.id AND c.evidence IS NOT NULL
         ), gold AS (
             UPDATE golds g SET prompt = '', messages = NULL, answers = ARRAY[''],
-                retired_at = coalesce(g.retired_at, now())
+                erased_at = now(), retired_at = coalesce(g.retired_at, now())
             FROM minted WHERE g.id = minted.id
         ), inputs AS (
             UPDATE task_inputs i

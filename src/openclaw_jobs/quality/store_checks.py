@@ -255,8 +255,8 @@ async def select_ready(conn: Connection, limit: int) -> list[Texts]:
     """What can be compared now, oldest check first."""
     cursor = await conn.execute(
         """
-        SELECT c.id, c.kind, c.stage, c.category, f.result, s.result, t.result, g.answers,
-            c.gold_id
+        SELECT c.id, c.kind, c.stage, c.category, f.result, s.result, t.result,
+            CASE WHEN g.erased_at IS NULL THEN g.answers END, c.gold_id
         FROM (
             SELECT * FROM checks WHERE stage IN ('comparing', 'deciding')
                 AND (kind <> 'gold' OR due_at <= now())
