@@ -63,6 +63,24 @@ async def test_the_last_lost_lease_fails_the_task_and_refunds_it(node: Node) -> 
     await node.prove()
 
 
+async def test_counters_that_are_full_stop_what_no_limit_stops(node: Node) -> None:
+    buyer, worker = await node.buyer(), await node.worker()
+    most = dict.fromkeys(("strikes", "max_attempts", "task_fault_after"), 1_000_000)
+    await node.configure("dispatch", **most)
+    task_id = (await post(buyer))["id"]
+    await claim(worker)
+    await sql(node, "UPDATE workers SET strikes = 32767 WHERE id = %s", worker.id)
+    await sql(node, "UPDATE tasks SET attempts = 32767, failures = 32766 WHERE id = %s", task_id)
+    await sql(
+        node, "UPDATE leases SET attempt = 32767, expires_at = now() WHERE task_id = %s", task_id
+    )
+
+    assert (await recover(node))["suspended"] == 1
+
+    assert await status_of(buyer, task_id) == "failed"
+    assert (await worker.ok("GET", "/api/worker/me"))["status"] == "suspended"
+
+
 async def test_strikes_suspend_for_a_time(node: Node) -> None:
     buyer, worker = await node.buyer(), await node.worker()
     await node.configure("dispatch", strikes=2, suspension_seconds=600)

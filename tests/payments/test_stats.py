@@ -211,7 +211,7 @@ async def test_suspensions_race_with_claims_and_lose_no_task(node: Node) -> None
 
 @pytest.mark.parametrize(
     ("body", "field"),
-    [({}, "reason"), ({"reason": ""}, "reason"), ({"reason": 1}, "reason"),
+    [({"reason": ""}, "reason"), ({"reason": 1}, "reason"),
      ({"reason": "x" * 501}, "reason"), ({"reason": "x", "until": "2020-01-01T00:00:00Z"}, "until"),
      ({"reason": "x", "until": "2099-01-01T00:00:00"}, "until"), ({"reason": "x", "y": 1}, "y")],
 )  # fmt: skip
@@ -220,6 +220,19 @@ async def test_a_bad_suspension_is_refused(node: Node, body: Json, field: str) -
     answer = await node.operator().post(f"/api/admin/workers/{worker.id}/suspend", body)
     misfit(answer, field)
     assert (await worker.get("/api/work/next")).status_code == 204
+
+
+async def test_a_suspension_needs_no_reason(node: Node) -> None:
+    operator = node.operator()
+    for body in (b"", b"{}", b'{"reason":null,"until":null}'):
+        worker = await node.worker()
+        answer = await operator.send("POST", f"/api/admin/workers/{worker.id}/suspend", body)
+        assert answer.status_code == 200, answer.text
+        row = answer.json()
+        assert (row["standing"], row["status"]) == ("suspended", "suspended")
+        me = await worker.ok("GET", "/api/worker/me")
+        assert (me["status"], me["suspended_until"]) == ("suspended", None)
+        assert me["suspended_reason"] == "Suspended by the operator."
 
 
 async def test_nobody_else_is_suspended(node: Node) -> None:
@@ -262,6 +275,7 @@ async def test_lists_go_page_by_page(node: Node) -> None:
     assert seen == sorted((w.id for w in workers), reverse=True)
     only = await operator.ok("GET", "/api/admin/workers?status=suspended&tier=bronze")
     assert [row["worker_id"] for row in only["workers"]] == [workers[2].id]
+    assert only["workers"][0]["status"] == only["workers"][0]["standing"] == "suspended"
     assert (await operator.ok("GET", "/api/admin/workers?tier=gold"))["workers"] == []
     rows = (await operator.ok("GET", "/api/admin/buyers"))["buyers"]
     assert {row["buyer_id"]: row["promo_cents"] for row in rows} == {

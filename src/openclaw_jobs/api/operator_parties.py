@@ -30,14 +30,17 @@ from openclaw_jobs.workers.models import Standing, Tier
 _OPERATOR: list[dict[str, list[str]]] = [{"operator": []}]
 _TAGS: Final = ["Operator"]
 
+_NO_REASON: Final = "Suspended by the operator."
+"""What a worker reads that was suspended without a reason."""
+
 Reason = Annotated[str, Meta(min_length=1, max_length=500)]
 Limit = Annotated[int, QueryParameter(ge=1, le=100)]
 
 
 class SuspendBody(Body, frozen=True, kw_only=True):
-    """Why, which the worker reads too; and until when, null for good."""
+    """Why, which the worker reads too; and until when, null for good. All of it may be left out."""
 
-    reason: Reason
+    reason: Reason | None = None
     until: Annotated[datetime, Meta(tz=True)] | None = None
 
 
@@ -104,7 +107,7 @@ async def suspend(
     suspended = await suspend_worker(
         services.market,
         worker_id,
-        data.reason,
+        data.reason or _NO_REASON,
         data.until,
         request.operator,
         request.replay(_as_it_is),

@@ -35,7 +35,6 @@ BudgetPercent: TypeAlias = (
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=1_000_000)]
 Attempted: TypeAlias = Annotated[int, Meta(ge=1, le=1_000_000)]
 WatchHours: TypeAlias = Annotated[int, Meta(ge=1, le=720)]
-Attempts: TypeAlias = Annotated[int, Meta(ge=1, le=100)]
 WaitSeconds: TypeAlias = (
     Annotated[int, Meta(ge=0, le=30 * _DAY_SECONDS)]
     | Annotated[float, Meta(ge=0, le=30 * _DAY_SECONDS)]
@@ -135,12 +134,12 @@ class Dispatch(Section, frozen=True, kw_only=True):
     """Who gets which task, for how long, and what happens when a lease is lost."""
 
     lease_seconds: LeaseSeconds
-    max_attempts: Attempts
+    max_attempts: Attempted
     fairness_percent: Percent
-    strikes: Attempts
+    strikes: Attempted
     suspension_seconds: LongSeconds
     queue_expiry_seconds: LongSeconds
-    task_fault_after: Attempts
+    task_fault_after: Attempted
     cents_to_seconds: WaitSeconds
     max_price_bonus_seconds: WaitSeconds
 

@@ -184,11 +184,6 @@ def _check_commissions(section: Section) -> Iterator[FieldError]:
         # A rate is stamped in basis points; a finer one would be charged as another.
         if abs(rate * BASIS_POINTS - _basis_points(rate)) > 1e-6:  # noqa: PLR2004 - float noise
             yield FieldError(field=f"value.rate_by_tier.{tier.value}", message="At most 4 decimals")
-    if commissions.min_withdrawal_cents > commissions.daily_withdrawal_limit_cents:
-        yield FieldError(
-            field="value.min_withdrawal_cents",
-            message="Must not exceed `daily_withdrawal_limit_cents`",
-        )
 
 
 def _check_tiers(section: Section) -> Iterator[FieldError]:

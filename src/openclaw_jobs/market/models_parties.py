@@ -8,13 +8,17 @@ from openclaw_jobs.workers.models import Standing, Tier
 
 
 class WorkerRow(msgspec.Struct, frozen=True):
-    """A worker; `standing` is the one that counts now, `owed_cents` is what it owes."""
+    """A worker; `standing` is the one that counts now, `owed_cents` is what it owes.
+
+    `status` is the same as `standing`, by the name that the worker's own account has for it.
+    """
 
     worker_id: str
     name: str | None
     model: str | None
     tier: Tier
     standing: Standing
+    status: Standing
     suspended_until: datetime | None
     suspended_reason: str | None
     strikes: int

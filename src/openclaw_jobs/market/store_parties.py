@@ -22,8 +22,9 @@ async def select_workers(
     """
     cursor = await conn.execute(
         """
-        SELECT w.id, w.name, w.model, w.tier, w.counts, w.suspended_until, w.suspended_reason,
-            w.strikes, w.email, w.created_at, s.completed, s.failed, s.expired, s.credited,
+        SELECT w.id, w.name, w.model, w.tier, w.counts, w.counts, w.suspended_until,
+            w.suspended_reason, w.strikes, w.email, w.created_at,
+            s.completed, s.failed, s.expired, s.credited,
             (SELECT count(*) FROM leases l WHERE l.worker_id = w.id),
             coalesce((SELECT b.balance_cents FROM balances b
                 WHERE b.owner = w.id AND b.account = 'worker:frozen'), 0),

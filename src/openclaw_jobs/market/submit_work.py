@@ -7,7 +7,7 @@ to), each submission is tried alone, so that one can never spoil another.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 import psycopg
@@ -37,6 +37,9 @@ from openclaw_jobs.workers import service as workers
 from openclaw_jobs.workers.rules import effective_standing, suspension_detail
 
 _log = structlog.get_logger(__name__)
+
+_MOST_FAILURES: Final = 32_767
+"""The most that a task's counter of failures holds, whatever `max_attempts` says."""
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
@@ -266,7 +269,8 @@ async def put_back(unit: Unit, ended: Sequence[Lease], *, max_attempts: int | No
         How many were given up.
     """
     counted = max_attempts is not None
-    last = [x for x in ended if max_attempts is not None and x.failures + 1 >= max_attempts]
+    most = None if max_attempts is None else min(max_attempts, _MOST_FAILURES)
+    last = [x for x in ended if most is not None and x.failures + 1 >= most]
     again = [lease for lease in ended if lease not in last]
     if again:
         ids = [lease.task_id for lease in again]

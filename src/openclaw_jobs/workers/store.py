@@ -224,7 +224,10 @@ async def clear_strikes(conn: Connection, worker_ids: Sequence[str]) -> None:
 async def add_strikes(
     conn: Connection, strikes: Sequence[tuple[str, int]], limit: int, suspend_until: datetime
 ) -> list[str]:
-    """Add strikes (workers in id order); suspends and returns those that reach `limit`."""
+    """Add strikes (workers in id order); suspends and returns those that reach `limit`.
+
+    No more are counted than the column holds, and no limit is higher.
+    """
     cursor = await conn.execute(
         """
         WITH strike AS (
@@ -232,8 +235,8 @@ async def add_strikes(
         ), locked AS (
             SELECT w.id FROM workers w JOIN strike ON w.id = worker_id ORDER BY w.id FOR UPDATE OF w
         ), struck AS (
-            SELECT w.id, w.strikes + n AS strikes,
-                w.strikes + n >= %s AND w.standing = 'active' AS stops
+            SELECT w.id, least(w.strikes + n, 32767) AS strikes,
+                w.strikes + n >= least(%s, 32767) AND w.standing = 'active' AS stops
             FROM workers w JOIN strike ON w.id = worker_id JOIN locked ON locked.id = w.id
         ), changed AS (
             UPDATE workers w SET
