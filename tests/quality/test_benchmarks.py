@@ -94,6 +94,28 @@ async def test_a_right_and_a_wrong_answer(node: Node) -> None:
     await node.prove()
 
 
+async def test_one_in_messages_costs_what_a_paid_one_does(node: Node) -> None:
+    await quality(node, benchmark_rate=1)
+    # Letters outside ASCII, and what JSON escapes: neither its bytes nor its marks are paid for.
+    content = "a" * 500 + '\u00fc"\\\n\N{GRINNING FACE}' * 140
+    messages = [{"role": r, "content": content} for r in ("system", "user")]
+    buyer, worker = await node.buyer(), await node.worker()
+    for size in (1, 2):
+        await post(buyer, None, messages=messages[:size])
+        paid = await claim(worker)
+        await complete(worker, paid)
+        await add_gold(node, prompt=None, messages=messages[:size])
+        assert (await inject(node))["injected"] == 1
+        slipped = await claim(worker)
+        assert slipped["messages"] == paid["messages"] == messages[:size]
+        assert slipped["earning_cents"] == paid["earning_cents"]
+        await complete(worker, slipped)
+    prices = await rows(node, "SELECT price_cents FROM tasks ORDER BY created_at")
+    assert prices == [prices[0], prices[0], prices[2], prices[2]]
+    assert prices[0] < prices[2], "it is long enough to cost more"
+    await node.prove()
+
+
 async def test_it_is_judged_no_sooner_than_if_others_were_asked(node: Node) -> None:
     await quality(node, benchmark_rate=1)
     await add_gold(node)

@@ -26,7 +26,10 @@ class Gold(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GoldChoice(msgspec.Struct, frozen=True):
-    """A gold task that may be slipped in, and how many characters its text has."""
+    """A gold task that may be slipped in, and how many characters its text has.
+
+    They are counted as `tasks.rules.input_chars` does: its price must be that of a paid one.
+    """
 
     gold_id: str
     category: str
@@ -125,7 +128,9 @@ async def choose(conn: Connection, limit: int) -> list[GoldChoice]:
     """
     cursor = await conn.execute(
         """
-        SELECT g.id, g.category, length(coalesce(g.prompt, g.messages)) FROM golds g
+        SELECT g.id, g.category, coalesce(length(g.prompt),
+            (SELECT sum(length(m ->> 'content')) FROM json_array_elements(g.messages::json) m), 0)
+        FROM golds g
         WHERE g.retired_at IS NULL AND g.exposures < %s
             AND NOT EXISTS (SELECT FROM checks c WHERE c.gold_id = g.id
                 AND c.stage IN ('due', 'copying'))
