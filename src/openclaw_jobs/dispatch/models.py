@@ -85,11 +85,13 @@ class ClaimRequest(msgspec.Struct, frozen=True):
         lanes: The queues to look into, each with the place to read on from (None: its head).
         limit: The most tasks to hand out.
         classes: The seekers.
+        expected: How many of them will be given tasks, most likely: they are asked about at once.
     """
 
     lanes: Mapping[Lane, tuple[int, str] | None]
     limit: int
     classes: Sequence[SeekerClass]
+    expected: int = 1
 
 
 class Facts(msgspec.Struct, frozen=True):

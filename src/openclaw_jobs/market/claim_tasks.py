@@ -1,8 +1,9 @@
 """One round of matching: pick tasks for seekers, and put them into their hands."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Final
 
 from openclaw_jobs.dispatch import rules
@@ -84,7 +85,10 @@ class _Round:
         for page in range(_MAX_PAGES):
             # The first page is what could be handed out, so that no more is locked than needed.
             limit = self._request.limit if page == 0 else _PAGE
+            likely = await self._ask(self._likely()) if page == 0 else None
             found, open_lanes = await self._read(open_lanes, limit)
+            if likely is not None:
+                await likely()
             pool.update((candidate.task_id, candidate) for candidate in found)
             pairs = await self._propose(pool)
             if not open_lanes or len(pairs) >= self._request.limit or not self._somebody_left():
@@ -141,23 +145,36 @@ class _Round:
             unknown = {s.worker.worker_id for _, s in pairs} - self._room.keys()
             if not unknown:
                 return pairs
-            await self._verify(sorted(unknown))
+            await (await self._ask(list(unknown)))()
         return [pair for pair in pairs if pair[1].worker.worker_id in self._facts]
 
-    async def _verify(self, worker_ids: Sequence[str]) -> None:
+    def _likely(self) -> list[str]:
+        """The workers whose turn it is, asked for together with the tasks: a round trip less."""
+        workers: list[str] = []
+        for one in sorted(self._request.classes, key=lambda c: -tier_rank(c.tier)):
+            waiting = (s for s in one.seekers() if not s.gone)
+            workers += (s.worker.worker_id for s in islice(waiting, self._request.expected))
+        return list(dict.fromkeys(workers))[: self._request.expected]
+
+    async def _ask(self, worker_ids: Sequence[str]) -> Callable[[], Awaitable[None]]:
+        """Ask the database about workers; what is returned waits for the answer."""
         now = self._unit.now
-        facts = await store.lock_workers(
+        answer = await store.ask_workers(
             self._unit.conn,
-            worker_ids,
+            sorted(worker_ids),
             now.astimezone(UTC).date(),
             by_network=self._config.quality.separate_by_address,
             by_owner=self._config.abuse.separate_own_workers,
         )
-        # Who is being served elsewhere at this moment gets nothing here; the tick asks again.
-        self._room.update(dict.fromkeys(worker_ids, 0))
-        for fact in facts:
-            self._facts[fact.worker_id] = fact
-            self._room[fact.worker_id] = rules.capacity(fact, now, self._config.abuse)
+
+        async def learn() -> None:
+            # Who is being served elsewhere now gets nothing here; the tick asks again.
+            self._room.update(dict.fromkeys(worker_ids, 0))
+            for fact in await answer():
+                self._facts[fact.worker_id] = fact
+                self._room[fact.worker_id] = rules.capacity(fact, now, self._config.abuse)
+
+        return learn
 
     def _somebody_left(self) -> bool:
         return any(

@@ -1,6 +1,6 @@
 """SQL of matching: candidates, what limits a worker, and claims."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -130,17 +130,18 @@ async def any_queued(conn: Connection) -> bool:
     return row is not None and bool(row[0])
 
 
-async def lock_workers(
+async def ask_workers(
     conn: Connection, worker_ids: Sequence[str], today: date, *, by_network: bool, by_owner: bool
-) -> list[Facts]:
+) -> Callable[[], Awaitable[list[Facts]]]:
     """Take, until the transaction ends, the right to give these workers tasks.
 
-    Two statements, sent together where the transaction is pipelined. Only after the lock may a
-    worker's leases be counted: a count that started earlier could miss another process's.
+    Two statements, which are only sent where the transaction is pipelined: what is called later
+    waits for their answers. Only after the lock may a worker's leases be counted: a count that
+    started earlier could miss another process's.
 
     Returns:
-        The facts of each; those that another process is giving tasks to at this moment are left
-        out.
+        What gives the facts of each; those that another process is giving tasks to at this moment
+        are left out.
     """
     ids = text_array(worker_ids)
     locking = await conn.execute(
@@ -151,8 +152,12 @@ async def lock_workers(
         (ids, _WORKER_LOCK_SPACE),
     )
     reading = await conn.execute(_FACTS, (today, by_network, by_owner, ids))
-    locked = {row[0] for row in await locking.fetchall()}
-    return [_facts(row) for row in await reading.fetchall() if row[0] in locked]
+
+    async def answer() -> list[Facts]:
+        locked = {row[0] for row in await locking.fetchall()}
+        return [_facts(row) for row in await reading.fetchall() if row[0] in locked]
+
+    return answer
 
 
 async def wait_for_worker(conn: Connection, worker_id: str) -> None:
@@ -165,7 +170,7 @@ async def wait_for_worker(conn: Connection, worker_id: str) -> None:
 async def select_facts(
     conn: Connection, worker_ids: Sequence[str], today: date, *, by_network: bool, by_owner: bool
 ) -> list[Facts]:
-    """What decides how many tasks these workers may have; see `lock_workers`."""
+    """What decides how many tasks these workers may have; see `ask_workers`."""
     cursor = await conn.execute(_FACTS, (today, by_network, by_owner, text_array(worker_ids)))
     return [_facts(row) for row in await cursor.fetchall()]
 
@@ -183,7 +188,7 @@ async def write_claims(
     been handed out since the candidates were read.
 
     Args:
-        conn: A connection in a transaction that holds `lock_workers` of these workers.
+        conn: A connection in a transaction that holds `ask_workers` of these workers.
         claims: What to write; of a lineage at most one.
         lease_seconds: How long each lease lasts.
         see_left: Whether to look for what is left; else it is taken for granted.
