@@ -5,7 +5,8 @@ import asyncio
 import psycopg
 import pytest
 
-from openclaw_jobs.dispatch import matcher
+from openclaw_jobs.dispatch import ClaimRequest, matcher
+from openclaw_jobs.dispatch.models import ClaimResult
 from openclaw_jobs.dispatch.waiters import Waiters
 from openclaw_jobs.kit.errors import Problem
 from tests.dispatch.made_up import FOREVER, Queue, claim_of, matching, park, tasks_of, until
@@ -84,6 +85,24 @@ async def test_time_that_is_up_during_a_round_waits_for_its_end() -> None:
         queue.held_back.set()
         assert tasks_of(await poll) == ["t"]
         assert queue.returned == []
+
+
+@pytest.mark.usefixtures("no_tick")
+async def test_time_that_is_up_is_up_however_many_rounds_follow_one_another() -> None:
+    queue = Queue()
+    async with matching(queue) as made:
+
+        async def claim(request: ClaimRequest) -> ClaimResult:
+            # As where a hundred commits a second tell of tasks that this poll can't have.
+            made.wake(frozenset({"general"}))
+            await asyncio.sleep(0)
+            return await queue.claim(request)
+
+        made._claim = claim
+        async with asyncio.timeout(10):
+            assert await made.next(identity("w"), 1, 0) == []
+            assert await made.next(identity("w"), 1, 0.02) == []
+        assert made.parked == 0
 
 
 @pytest.mark.usefixtures("no_tick")

@@ -69,6 +69,8 @@ class Matcher:
         self._blocked: set[Waiter] = set()
         self._arrived: list[Waiter] = []
         self._crowd = 0
+        self._told = 0
+        self._expected = 1
         self._woken: set[str] = set()
         self._woken_all = False
         self._known_empty = False
@@ -111,6 +113,7 @@ class Matcher:
             self._woken_all = True
         else:
             self._woken.update(categories)
+            self._told += 1
         if len(self._waiters):
             self._event.set()
 
@@ -156,11 +159,7 @@ class Matcher:
             self._event.set()
         try:
             await asyncio.wait((answer,), timeout=wait_seconds)
-            # The time is up; but the first look is owed to everybody, and a round that runs
-            # may just be claiming for this poll.
-            while not answer.done() and (not waiter.looked_for or self._round_end is not None):
-                await self._next_round_end()
-            return answer.result() if answer.done() else []
+            return await self._answer_of(waiter)
         except asyncio.CancelledError:
             waiter.hung_up = True
             if answer.done() and not answer.cancelled() and answer.exception() is None:
@@ -169,6 +168,22 @@ class Matcher:
         finally:
             self._waiters.remove(waiter)
             self._blocked.discard(waiter)
+
+    async def _answer_of(self, waiter: Waiter) -> list[Claim]:
+        """What a poll has got whose time is up, or that was answered.
+
+        The first look is owed to everybody, and a round that runs may just be claiming for it. One
+        that begins after that gives back what it has for it: where rounds follow one another, who
+        can have nothing would wait for ever.
+        """
+        while not waiter.answer.done() and not waiter.looked_for:
+            await self._next_round_end()
+        if not waiter.answer.done() and self._round_end is not None:
+            await self._next_round_end()
+        if waiter.answer.done():
+            return waiter.answer.result()
+        waiter.hung_up = True
+        return []
 
     def _may_skip(self, waiter: Waiter) -> bool:
         """Whether the queue need not be looked into for this poll, woken lanes apart."""
@@ -249,6 +264,8 @@ class Matcher:
         looking = [waiter for waiter in arrived if not self._may_skip(waiter)]
         woken, self._woken = frozenset(self._woken), set()
         everywhere, self._woken_all = self._woken_all, False
+        told, self._told = self._told, 0
+        self._expected = max(1, min(MAX_BATCH, told + len(looking)))
         if woken or everywhere:
             # Unless this round finds it so again: there may be nobody here to look there.
             self._known_empty = False
@@ -277,6 +294,7 @@ class Matcher:
                     lanes=lanes,
                     limit=limit,
                     classes=self._waiters.classes(),
+                    expected=self._expected,
                 )
             )
             self._known_empty = result.empty
