@@ -1,6 +1,8 @@
-"""Results that can be compared are compared, outside any transaction, and judged in one each."""
+"""Results that can be compared are compared, outside any transaction, and judged many in each."""
 
 import asyncio
+import time
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -8,19 +10,23 @@ import structlog
 from openclaw_jobs.db import is_unavailable
 from openclaw_jobs.economy.rules import by_category
 from openclaw_jobs.kit.failpoints import failpoint
-from openclaw_jobs.market.apply_verdict import apply_finding
+from openclaw_jobs.market.apply_verdict import Compared, apply_findings
 from openclaw_jobs.market.context import Market
-from openclaw_jobs.market.draw_checks import SPACING_S
 from openclaw_jobs.market.note_pairs import compare_wrong
 from openclaw_jobs.market.unit import begin
 from openclaw_jobs.quality import comparing
-from openclaw_jobs.quality import store_checks as store
+from openclaw_jobs.quality import store_judging as store
 from openclaw_jobs.quality.checks import Finding, Texts
 from openclaw_jobs.quality.judging import judge
+from openclaw_jobs.quality.store_checks import set_void
 
-_BATCH: Final = 20
+_BATCH: Final = 50
 _AT_ONCE: Final = 4
-_MAX_BATCHES: Final = 50
+_MAX_BATCHES: Final = 20
+
+_SPACING_S: Final = 0.5
+"""The least pause between two looks: nobody waits for a verdict, and many share one transaction."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -37,8 +43,8 @@ async def judge_checks(market: Market) -> int:
             ready = await store.select_ready(conn, _BATCH)
         fresh = [texts for texts in ready if (texts.check_id, texts.stage) not in seen]
         seen.update((texts.check_id, texts.stage) for texts in fresh)
-        for few in (fresh[at : at + _AT_ONCE] for at in range(0, len(fresh), _AT_ONCE)):
-            moved += sum(await asyncio.gather(*(_judge_or_give_up(market, one) for one in few)))
+        if fresh:
+            moved += await _judge(market, fresh)
         if not fresh or len(ready) < _BATCH:
             break
     return moved
@@ -47,34 +53,85 @@ async def judge_checks(market: Market) -> int:
 async def follow_ready(market: Market) -> None:
     """Judge what is ready; the next look is a moment later, so that several share one."""
     await judge_checks(market)
-    await asyncio.sleep(SPACING_S)
+    await asyncio.sleep(_SPACING_S)
 
 
-async def _judge_or_give_up(market: Market, texts: Texts) -> bool:
-    """Judge one check; one that cannot be is void, or it would stand before all others for ever."""
-    try:
-        return await _judge(market, texts)
-    except Exception as error:
-        if is_unavailable(error):
-            raise
-        _log.exception("check_failed", check=texts.check_id)
-        async with begin(market) as unit:
-            await store.set_void(unit.conn, texts.check_id, "it could not be judged")
-        return False
-
-
-async def _judge(market: Market, texts: Texts) -> bool:
-    finding = await asyncio.to_thread(_compare, market, texts)
-    wrongs = await compare_wrong(market, texts, finding)
-    failpoint("check.compared")
-    async with begin(market, pipelined=True) as unit:
-        moved = await apply_finding(market, unit, texts.check_id, texts.stage, finding, wrongs)
-    if moved and finding is not None:
-        # Neither texts nor workers: a log is read by more people than may know of a check.
-        _log.info("check_moved", check=texts.check_id, agree=finding.agree, reason=finding.reason)
+async def _judge(market: Market, ready: Sequence[Texts]) -> int:
+    """Judge checks: those that blame nobody together, and each of the others alone."""
+    together: list[Compared] = []
+    alone: list[tuple[Texts, Finding]] = []
+    found = await asyncio.to_thread(_compare, market, ready)
+    for texts, finding in zip(ready, found, strict=True):
+        if isinstance(finding, Exception):
+            await _give_up(market, texts.check_id, finding)
+            continue
+        one = Compared(texts.check_id, texts.stage, finding)
+        if one.blames and finding is not None:
+            alone.append((texts, finding))
+        else:
+            together.append(one)
+    moved = 0
+    if together:
+        failpoint("check.compared")
+        moved += await _apply(market, together)
+    for few in (alone[at : at + _AT_ONCE] for at in range(0, len(alone), _AT_ONCE)):
+        moved += sum(await asyncio.gather(*(_blame(market, *one) for one in few)))
     return moved
 
 
-def _compare(market: Market, texts: Texts) -> Finding | None:
-    rule = by_category(market.config.quality.thresholds, texts.category)
-    return judge(texts, comparing.comparer(rule))
+def _compare(market: Market, ready: Sequence[Texts]) -> list[Finding | Exception | None]:
+    """Compare what there is of each check, in a thread; what fails fails alone."""
+    found: list[Finding | Exception | None] = []
+    for texts in ready:
+        rule = by_category(market.config.quality.thresholds, texts.category)
+        try:
+            found.append(judge(texts, comparing.comparer(rule)))
+        except Exception as error:  # noqa: BLE001 - it is told of, and the check ends
+            found.append(error)
+        # Lets go of the interpreter, or the event loop would wait for all of them.
+        time.sleep(0)
+    return found
+
+
+async def _blame(market: Market, texts: Texts, finding: Finding) -> int:
+    try:
+        wrongs = await compare_wrong(market, texts, finding)
+    except Exception as error:
+        if is_unavailable(error):
+            raise
+        await _give_up(market, texts.check_id, error)
+        return 0
+    failpoint("check.compared")
+    return await _apply(market, [Compared(texts.check_id, texts.stage, finding, wrongs)])
+
+
+async def _apply(market: Market, compared: Sequence[Compared]) -> int:
+    """Have findings take effect in one transaction, or, if it is refused, in one each."""
+    try:
+        async with begin(market, pipelined=True) as unit:
+            moved = await apply_findings(market, unit, compared)
+    except Exception as error:
+        if is_unavailable(error):
+            raise
+        if len(compared) == 1:
+            await _give_up(market, compared[0].check_id, error)
+            return 0
+        _log.exception("checks_refused", size=len(compared))
+        return sum([await _apply(market, [one]) for one in compared])
+    for one in compared:
+        if one.check_id in moved and one.finding is not None:
+            # Neither texts nor workers: a log is read by more people than may know of a check.
+            _log.info(
+                "check_moved",
+                check=one.check_id,
+                agree=one.finding.agree,
+                reason=one.finding.reason,
+            )
+    return len(moved)
+
+
+async def _give_up(market: Market, check_id: str, error: Exception) -> None:
+    """End a check that cannot be judged, or it would stand before all others for ever."""
+    _log.error("check_failed", check=check_id, exc_info=error)
+    async with begin(market) as unit:
+        await set_void(unit.conn, check_id, "it could not be judged")

@@ -9,7 +9,7 @@ from openclaw_jobs.market.apply_verdict import lock_check, settle_review, take_m
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.take_back import give_again
 from openclaw_jobs.market.unit import Replay, Unit, run
-from openclaw_jobs.quality import rules, store_checks, store_reading
+from openclaw_jobs.quality import rules, store_judging, store_reading
 from openclaw_jobs.quality import store_records as records
 from openclaw_jobs.quality.checks import Check, CheckRow, Outcome
 from openclaw_jobs.quality.record import Verdict
@@ -78,7 +78,7 @@ async def _overrule(
     first = verdicts.get("first", check.first_verdict)
     second = verdicts.get("second", check.second_verdict)
     reason = note or "an operator decided"
-    await store_checks.decide(unit.conn, check.check_id, first, second, reason, actor)
+    await store_judging.decide(unit.conn, check.check_id, first, second, reason, actor)
     bad = [task_id for task_id, (_, verdict) in judged.items() if verdict is Verdict.BAD]
     await take_money_back(unit, bad)
     for task_id in sorted(judged.keys() - set(bad)):

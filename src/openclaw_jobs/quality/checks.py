@@ -127,6 +127,35 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     asks_third: bool = False
 
 
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of a check whose texts were looked at.
+
+    Attributes:
+        check_id: The check.
+        stage: Where it stands from now on.
+        finding: What comparing found; None if a text is gone.
+        first: The verdict on the original, if there is one.
+        second: The same of the copy.
+        reason: Why so; None while a third has to decide.
+        decided_by: Who decided; None where nobody has.
+        delay_seconds: After how long a third is queued; None where none is asked.
+    """
+
+    check_id: str
+    stage: CheckStage
+    finding: Finding | None
+    first: Verdict | None = None
+    second: Verdict | None = None
+    reason: str | None = None
+    decided_by: str | None = None
+    delay_seconds: float | None = None
+
+
+def stage_of(first: Verdict | None, second: Verdict | None) -> CheckStage:
+    """Where a check stands that has these verdicts: without any it is void."""
+    return "void" if first is None and second is None else "decided"
+
+
 class Outcome(msgspec.Struct, frozen=True):
     """What was found of one result."""
 

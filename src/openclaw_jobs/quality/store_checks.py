@@ -5,7 +5,7 @@ from typing import Final
 
 from openclaw_jobs.db import Connection
 from openclaw_jobs.db.arrays import int_array, text_array
-from openclaw_jobs.quality.checks import Check, Ended, NewCheck, Part, Texts
+from openclaw_jobs.quality.checks import Check, Ended, NewCheck, Part
 from openclaw_jobs.quality.record import Verdict
 
 CHECK: Final = """c.id, c.kind, c.stage, c.category, c.price_cents, c.original_task_id, c.gold_id,
@@ -231,111 +231,6 @@ async def set_void(conn: Connection, check_id: str, reason: str) -> None:
     )
 
 
-async def lock_check(conn: Connection, check_id: str) -> Check | None:
-    """A check, locked; the tasks that its caller needs are locked before."""
-    cursor = await conn.execute(
-        f"SELECT {CHECK} FROM checks c WHERE c.id = %s FOR UPDATE",  # noqa: S608 - own columns
-        (check_id,),
-    )
-    row = await cursor.fetchone()
-    return None if row is None else check_of(row)
-
-
-async def select_check(conn: Connection, check_id: str) -> Check | None:
-    """A check as it is now."""
-    cursor = await conn.execute(
-        f"SELECT {CHECK} FROM checks c WHERE c.id = %s",  # noqa: S608 - own columns
-        (check_id,),
-    )
-    row = await cursor.fetchone()
-    return None if row is None else check_of(row)
-
-
-async def select_ready(conn: Connection, limit: int) -> list[Texts]:
-    """What can be compared now, oldest check first."""
-    cursor = await conn.execute(
-        """
-        SELECT c.id, c.kind, c.stage, c.category, f.result, s.result, t.result,
-            CASE WHEN g.erased_at IS NULL THEN g.answers END, c.gold_id
-        FROM (
-            SELECT * FROM checks WHERE stage IN ('comparing', 'deciding')
-                AND (kind <> 'gold' OR due_at <= now())
-            ORDER BY id LIMIT %s
-        ) c
-        LEFT JOIN task_results f ON f.task_id = c.original_task_id
-        LEFT JOIN task_results s ON s.task_id = c.copy_task_id
-        LEFT JOIN task_results t ON t.task_id = c.arbiter_task_id
-        LEFT JOIN golds g ON g.id = c.gold_id
-        ORDER BY c.id
-        """,
-        (limit,),
-    )
-    return [
-        Texts(**dict(zip(Texts.__struct_fields__, row, strict=True)))
-        for row in await cursor.fetchall()
-    ]
-
-
-async def ask_third(conn: Connection, check_id: str, delay_seconds: float) -> None:
-    """Have a third execution decide; it is queued later."""
-    await conn.execute(
-        "UPDATE checks SET stage = 'arbitrating', due_at = now() + make_interval(secs => %s)"
-        " WHERE id = %s",
-        (delay_seconds, check_id),
-    )
-
-
-async def decide(
-    conn: Connection,
-    check_id: str,
-    first: Verdict | None,
-    second: Verdict | None,
-    reason: str,
-    decided_by: str,
-) -> None:
-    """Write a check's verdicts; without any it is void. What it has still reserved returns."""
-    stage = "void" if first is None and second is None else "decided"
-    await conn.execute(
-        "UPDATE checks SET stage = %s, first_verdict = %s, second_verdict = %s, reason = %s,"
-        " decided_by = %s, decided_at = coalesce(decided_at, now()), reserved_cents = 0"
-        " WHERE id = %s",
-        (stage, first, second, reason, decided_by, check_id),
-    )
-
-
-async def keep_finding(
-    conn: Connection,
-    check_id: str,
-    finding: tuple[bool, float, str, str, str],
-    evidence: str,
-) -> None:
-    """Keep what comparing found: agree, similarity, method, engine, why; evidence as JSON text."""
-    await conn.execute(
-        "UPDATE checks SET agree = %s, similarity = %s, method = %s, engine = %s, why = %s,"
-        " evidence = %s::jsonb WHERE id = %s",
-        (*finding, evidence, check_id),
-    )
-
-
-async def are_kin(conn: Connection, worker_ids: Sequence[str], *, by_network: bool) -> bool:
-    """Whether two of these workers are one, or share a mark."""
-    if len(set(worker_ids)) < len(worker_ids):
-        return True
-    cursor = await conn.execute(
-        """
-        SELECT EXISTS (
-            SELECT FROM worker_marks a JOIN worker_marks b
-                ON b.mark = a.mark AND b.worker_id > a.worker_id
-            WHERE a.worker_id = ANY(%(workers)s::text[])
-                AND b.worker_id = ANY(%(workers)s::text[])
-                AND (%(by_network)s OR a.kind <> 'network'))
-        """,
-        {"workers": text_array(worker_ids), "by_network": by_network},
-    )
-    row = await cursor.fetchone()
-    return row is not None and bool(row[0])
-
-
 async def lock_leftovers(conn: Connection, limit: int) -> list[str]:
     """Hidden tasks that wait although their check is over; those locked by others are left."""
     cursor = await conn.execute(
@@ -366,14 +261,6 @@ async def expire_crowded(
             AND (SELECT count(*) FROM lineage_readers r WHERE r.lineage = t.lineage) >= %s
         """,
         (linger_seconds, text_array(task_ids), most),
-    )
-
-
-async def lock_tasks(conn: Connection, task_ids: Sequence[str]) -> None:
-    """Lock tasks in id order."""
-    await conn.execute(
-        "SELECT FROM tasks WHERE id = ANY(%s::text[]) ORDER BY id FOR UPDATE",
-        (text_array(task_ids),),
     )
 
 

@@ -12,14 +12,18 @@ from openclaw_jobs.quality.record import Record
 async def insert_outcomes(
     conn: Connection, outcomes: Sequence[Outcome], decided_by: str
 ) -> set[str]:
-    """Keep what was found of results; the tasks of those that were not judged before."""
+    """Keep what was found of results; the tasks of those that were not judged before.
+
+    In the order of the workers, whose rows each new outcome holds until the transaction ends.
+    """
     cursor = await conn.execute(
         """
         INSERT INTO outcomes (task_id, worker_id, check_id, bad, decided_by)
         SELECT o.task_id, o.worker_id, o.check_id, o.bad, %s
         FROM unnest(%s::text[], %s::text[], %s::text[], %s::bool[])
             AS o (task_id, worker_id, check_id, bad)
-        ORDER BY o.task_id ON CONFLICT (task_id) DO NOTHING RETURNING task_id
+        ORDER BY o.worker_id COLLATE "C", o.task_id
+        ON CONFLICT (task_id) DO NOTHING RETURNING task_id
         """,
         (
             decided_by,

@@ -1,8 +1,10 @@
 """SQL of credits: a buyer asks for a task's price back."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from openclaw_jobs.db import Connection
+from openclaw_jobs.db.arrays import text_array
 from openclaw_jobs.tasks.models import Credit, CreditableTask
 
 # Advisory locks of two keys: this one is the credits', the other is of the buyer's id.
@@ -60,6 +62,15 @@ async def select_credit(conn: Connection, task_id: str) -> Credit | None:
     )
     row = await cursor.fetchone()
     return None if row is None else Credit(*row)
+
+
+async def select_in_review(conn: Connection, task_ids: Sequence[str]) -> set[str]:
+    """Those of these tasks whose credit waits to be decided."""
+    cursor = await conn.execute(
+        "SELECT task_id FROM credits WHERE task_id = ANY(%s::text[]) AND status = 'review'",
+        (text_array(task_ids),),
+    )
+    return {row[0] for row in await cursor.fetchall()}
 
 
 async def select_waiting(conn: Connection, limit: int) -> list[Credit]:
