@@ -22,6 +22,7 @@ from openclaw_jobs.market.open_accounts import connect_worker, create_funded_buy
 from openclaw_jobs.market.prove_ledger import prove_ledger
 from openclaw_jobs.settings import Settings
 from openclaw_jobs.workers import Preferences
+from tests.plugins.no_leaks import hear
 from tests.running import LIMITS, UNLIMITED
 
 START_S = 90.0
@@ -88,6 +89,7 @@ async def program(
             process.kill()
         await process.wait()
         await reading
+        hear(running.text())
 
 
 async def _read(running: Program, ready: str, is_ready: asyncio.Event) -> None:

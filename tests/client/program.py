@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.plugins.no_leaks import hear
+
 MAIN = (
     "import typer\n"
     "from openclaw_jobs.client.cli import register\n"
@@ -88,6 +90,7 @@ async def start(
             process.kill()
         await process.wait()
         await reading
+        hear("\n".join([*child.text, *child.errors]))
 
 
 async def eventually(happened: Callable[[], object], *, within_s: float = 20.0) -> None:

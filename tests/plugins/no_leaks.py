@@ -1,11 +1,13 @@
 """A test whose output holds a secret fails: `make test` loads this plugin.
 
 Output is what a test and the servers in it logged and wrote, with what programs that they started
-wrote to the same places, and the standard error of programs that were read with `communicate`.
+wrote to the same places, the standard error of programs that were read with `communicate`, and all
+that programs said whose helper hands it to `hear`.
 Logs are not redacted in most tests (structlog is not configured there), so that what code hands to
 a logger is seen here even where the redaction of a real log would catch it.
 """
 
+import asyncio
 import re
 import subprocess
 from collections.abc import Generator
@@ -36,17 +38,32 @@ def leaks(text: str) -> list[str]:
     return found
 
 
+def hear(text: str) -> None:
+    """Look, at the end of the test that runs, into what a program said to a pipe."""
+    _programs.append(text)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Read the standard error of programs along with whoever reads it."""
     config.addinivalue_line("markers", "tells_secrets: this test itself writes secrets on purpose")
     original = subprocess.Popen.communicate
+    waited_for = asyncio.subprocess.Process.communicate
 
     def communicate(self: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:  # noqa: ANN401
         out, err = original(self, *args, **kwargs)
         if err:
-            _programs.append(err if isinstance(err, str) else err.decode(errors="replace"))
+            hear(err if isinstance(err, str) else err.decode(errors="replace"))
         return out, err
 
+    async def communicate_async(
+        self: asyncio.subprocess.Process,
+        input: Any = None,  # noqa: A002, ANN401 - its name there
+    ) -> tuple[Any, Any]:
+        out, err = await waited_for(self, input)
+        hear((err or b"").decode(errors="replace"))
+        return out, err
+
+    asyncio.subprocess.Process.communicate = communicate_async  # type: ignore[method-assign]
     subprocess.Popen.communicate = communicate  # type: ignore[method-assign]
 
 
