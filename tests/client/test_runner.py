@@ -11,7 +11,7 @@ import pytest
 from openclaw_jobs.client import NO_RETRY, AsyncWorker, Message
 from openclaw_jobs.client.models import Assignment
 from openclaw_jobs.client.program.command import CommandEngine
-from openclaw_jobs.client.program.engine import Engine, Outcome, as_text
+from openclaw_jobs.client.program.engine import MAX_ERROR_CHARS, Engine, Outcome, as_text
 from openclaw_jobs.client.program.job import Company
 from openclaw_jobs.client.program.link import GiveUpError, Link
 from openclaw_jobs.client.program.log import TaskLine, WorkerLog
@@ -139,6 +139,26 @@ async def test_a_result_that_the_server_finds_too_large_fails(market: Marketplac
         line = await running.do()
     assert (line.outcome, line.label) == ("failed", "result refused")
     assert market.submissions[0]["status"] == "failed"
+
+
+@pytest.mark.parametrize("status", [413, 422])
+async def test_a_failure_that_the_server_finds_too_large_is_told_in_short(
+    market: Marketplace, status: int
+) -> None:
+    market.fail("/api/work/submit", status)
+    async with shop(market, CommandEngine("echo why >&2; exit 3")) as running:
+        line = await running.do()
+    assert (line.outcome, line.label) == ("failed", "exit code 3")
+    assert [sent["error"] for sent in market.submissions] == ["exit code 3"]
+
+
+async def test_what_the_server_refuses_in_any_form_is_given_up(market: Marketplace) -> None:
+    market.fail("/api/work/submit", 422, times=9)
+    async with shop(market, CommandEngine("echo done")) as running:
+        line = await running.do()
+    assert line.outcome == "lost"
+    assert market.submissions == []
+    assert len(market.faults) == 6, "the result, why it was refused, and that it failed"
 
 
 async def test_a_token_that_stops_working_ends_it(market: Marketplace) -> None:
@@ -271,6 +291,16 @@ async def test_a_long_line_of_errors_is_bounded() -> None:
     outcome = await run("head -c 300000 /dev/zero | tr '\\0' e >&2; exit 1")
     assert outcome.error is not None
     assert len(outcome.error) < 600
+
+
+async def test_many_long_lines_of_errors_fit_into_a_submission() -> None:
+    outcome = await run(
+        "for n in $(seq 99); do printf '%0600d\\n' $n >&2; done; echo why >&2; exit 1"
+    )
+    assert outcome.error is not None
+    assert outcome.error.startswith("exit code 1: \u2026")
+    assert outcome.error.endswith("\nwhy")
+    assert len(outcome.error) == MAX_ERROR_CHARS
 
 
 async def test_secrets_of_the_worker_stay_with_it(monkeypatch: pytest.MonkeyPatch) -> None:

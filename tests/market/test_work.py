@@ -19,6 +19,7 @@ from tests.market.steps import (
     post,
     recover,
     refused,
+    sql,
     status_of,
 )
 from tests.running import Json, Node
@@ -275,6 +276,21 @@ async def test_a_result_may_be_empty_and_has_256_kib(node: Node) -> None:
     result = (await buyer.ok("GET", f"/api/task/{second['task_id']}"))["result"]
     assert len(result) == 262_144 - len(frame) - 2
     await node.prove()
+
+
+async def test_a_failure_may_say_much(node: Node) -> None:
+    worker = await node.worker()
+    await post(await node.buyer())
+    failure = {**lease_of(await claim(worker)), "status": "failed"}
+    much = "\u00e9" * 65_536
+    refused(
+        await worker.post("/api/work/submit", {**failure, "error": much + "x"}),
+        422,
+        "validation_failed",
+    )
+    answer = await worker.ok("POST", "/api/work/submit", {**failure, "error": much})
+    assert answer["accepted"] is True
+    assert await sql(node, "SELECT error FROM attempts") == [(much,)]
 
 
 async def test_failures_pay_nothing_and_end_with_a_refund(node: Node) -> None:

@@ -5,7 +5,7 @@ from typing import Final
 from litestar import delete, get, post
 from litestar.params import FromPath, JSONBody
 
-from openclaw_jobs.api import schemas
+from openclaw_jobs.api import bodies, schemas
 from openclaw_jobs.api.guards import route_options
 from openclaw_jobs.api.openapi import problem_responses
 from openclaw_jobs.api.request import ApiRequest
@@ -63,7 +63,7 @@ async def keys(request: ApiRequest) -> schemas.KeyList:
     security=_BUYER,
     tags=_TAGS,
 )
-async def create_key(request: ApiRequest, data: JSONBody[schemas.KeyBody]) -> schemas.NewKey:
+async def create_key(request: ApiRequest, data: JSONBody[bodies.KeyBody]) -> schemas.NewKey:
     """Make an API key; the secret is in this answer and nowhere else."""
     made = await issue_key(
         services_of(request).market,

@@ -7,10 +7,10 @@ from litestar import delete, get, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Raw, UnsetType
 
+from openclaw_jobs.api.bodies import Body
 from openclaw_jobs.api.guards import route_options
 from openclaw_jobs.api.openapi import problem_responses
 from openclaw_jobs.api.request import ApiRequest
-from openclaw_jobs.api.schemas import Body
 from openclaw_jobs.api.services import services_of
 from openclaw_jobs.kit.timefmt import rfc3339, rfc3339_or_none
 from openclaw_jobs.market.inject_gold import Injected, inject_now

@@ -8,10 +8,10 @@ from litestar.params import JSONBody
 from msgspec import Meta
 
 from openclaw_jobs.api import render, schemas
+from openclaw_jobs.api.bodies import Body
 from openclaw_jobs.api.guards import route_options
 from openclaw_jobs.api.openapi import problem_responses
 from openclaw_jobs.api.request import ApiRequest
-from openclaw_jobs.api.schemas import Body
 from openclaw_jobs.api.services import services_of
 from openclaw_jobs.kit.timefmt import rfc3339
 from openclaw_jobs.market.bind_contact import BoundEmail, bind_email, bind_payout, verify_email

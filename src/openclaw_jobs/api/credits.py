@@ -6,10 +6,10 @@ import msgspec
 from litestar import Response, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
+from openclaw_jobs.api.bodies import Body, ShortText
 from openclaw_jobs.api.guards import route_options
 from openclaw_jobs.api.openapi import problem_responses
 from openclaw_jobs.api.request import ApiRequest
-from openclaw_jobs.api.schemas import Body, ShortText
 from openclaw_jobs.api.services import services_of
 from openclaw_jobs.kit.timefmt import rfc3339, rfc3339_or_none
 from openclaw_jobs.market.credit_task import CreditOutcome, credit_task

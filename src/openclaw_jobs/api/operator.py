@@ -6,7 +6,7 @@ import msgspec
 from litestar import get, post, put
 from litestar.params import FromPath, JSONBody
 
-from openclaw_jobs.api import render, schemas
+from openclaw_jobs.api import bodies, render, schemas
 from openclaw_jobs.api.guards import route_options
 from openclaw_jobs.api.openapi import problem_responses
 from openclaw_jobs.api.request import ApiRequest
@@ -66,7 +66,7 @@ async def config_section(request: ApiRequest, key: FromPath[str]) -> schemas.Con
     responses=problem_responses("not_found"),
 )
 async def put_config(
-    request: ApiRequest, key: FromPath[str], data: JSONBody[schemas.ConfigBody]
+    request: ApiRequest, key: FromPath[str], data: JSONBody[bodies.ConfigBody]
 ) -> schemas.ConfigSection:
     """Change a section: fields that are left out keep their value. In force within 5 s."""
     entry = await change_config(

@@ -11,10 +11,10 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta
 
 from openclaw_jobs.api import tables
+from openclaw_jobs.api.bodies import Body
 from openclaw_jobs.api.guards import route_options
 from openclaw_jobs.api.openapi import problem_responses
 from openclaw_jobs.api.request import ApiRequest
-from openclaw_jobs.api.schemas import Body
 from openclaw_jobs.kit.timefmt import rfc3339, rfc3339_or_none
 from openclaw_jobs.ledger import Account, Rail
 from openclaw_jobs.market import profit_and_loss as pnl

@@ -6,11 +6,11 @@ from litestar import post
 from litestar.params import FromPath, JSONBody
 from msgspec import Meta
 
+from openclaw_jobs.api.bodies import Body
 from openclaw_jobs.api.guards import route_options
 from openclaw_jobs.api.openapi import problem_responses
 from openclaw_jobs.api.payouts import OperatorPayout, operator_payout
 from openclaw_jobs.api.request import ApiRequest
-from openclaw_jobs.api.schemas import Body
 from openclaw_jobs.api.services import services_of
 from openclaw_jobs.market.decide_payout import (
     approve_payout,

@@ -9,10 +9,10 @@ from litestar import Response, get, post
 from litestar.params import FromQuery, JSONBody, QueryParameter
 from msgspec import Meta
 
+from openclaw_jobs.api.bodies import Body
 from openclaw_jobs.api.guards import route_options
 from openclaw_jobs.api.openapi import problem_responses
 from openclaw_jobs.api.request import ApiRequest
-from openclaw_jobs.api.schemas import Body
 from openclaw_jobs.api.services import services_of
 from openclaw_jobs.kit.errors import invalid
 from openclaw_jobs.kit.ids import is_id

@@ -21,7 +21,7 @@ from openclaw_jobs.tasks import TERMINAL, store
 __all__ = ["streams_router"]
 
 _NO_CONTENT: Final = 204
-MAX_STREAMS: Final = 100
+MAX_STREAMS: Final = 1000
 """The most streams of one buyer that a process keeps open."""
 
 LastEventId = Annotated[

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from litestar import Response, get, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from openclaw_jobs.api import render, schemas
+from openclaw_jobs.api import bodies, render, schemas
 from openclaw_jobs.api.guards import route_options
 from openclaw_jobs.api.openapi import problem_responses
 from openclaw_jobs.api.request import ApiRequest
@@ -24,7 +24,7 @@ from openclaw_jobs.tasks import TaskStatus
 
 _BUYER: list[dict[str, list[str]]] = [{"buyer": []}]
 _TAGS: Final = ["Buyer"]
-MAX_HELD_READS: Final = 100
+MAX_HELD_READS: Final = 1000
 """The most reads of one buyer that a process holds until a task has ended."""
 
 
@@ -40,7 +40,7 @@ MAX_HELD_READS: Final = 100
     ),
 )
 async def post_one(
-    request: ApiRequest, data: JSONBody[schemas.TaskBody]
+    request: ApiRequest, data: JSONBody[bodies.TaskBody]
 ) -> Response[schemas.PostedTask | schemas.TaskQuote]:
     """Post a task: it is priced, paid from the balance and queued. With `dry_run` only priced."""
     services = services_of(request)
@@ -60,7 +60,7 @@ async def post_one(
         quote = await quote_task(services.market, order, request.replay(render.task_quote))
         return Response(render.task_quote(quote), status_code=200)
     replay = request.replay(render.posted_task, status=201)
-    posted = await services.posts.submit(Post(order, replay))
+    posted = await services.post(Post(order, replay))
     note("task_id", posted.task_id)
     return Response(render.posted_task(posted))
 
@@ -133,7 +133,7 @@ async def cancel(request: ApiRequest, task_id: FromPath[str]) -> schemas.Task:
     responses=problem_responses("not_found"),
 )
 async def rate(
-    request: ApiRequest, task_id: FromPath[str], data: JSONBody[schemas.RatingBody]
+    request: ApiRequest, task_id: FromPath[str], data: JSONBody[bodies.RatingBody]
 ) -> schemas.Task:
     """Rate a result; moves no money."""
     view = await rate_task(

@@ -10,7 +10,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody, QueryParameter
 from msgspec import UNSET, UnsetType, json
 
-from openclaw_jobs.api import render, schemas
+from openclaw_jobs.api import bodies, render, schemas
 from openclaw_jobs.api.guards import route_options
 from openclaw_jobs.api.openapi import problem_responses
 from openclaw_jobs.api.problems import ClientGone
@@ -85,7 +85,7 @@ async def next_work(
     responses=problem_responses("not_found", "lease_lost", "suspended", "payload_too_large"),
 )
 async def submit(
-    request: ApiRequest, data: JSONBody[schemas.SubmitBody]
+    request: ApiRequest, data: JSONBody[bodies.SubmitBody]
 ) -> schemas.Receipt | schemas.ReceiptList:
     """Hand in a result, or several; with `next`, get the next tasks in the same answer."""
     _refuse_suspended(request)
@@ -117,7 +117,7 @@ async def _answers(services: Services, submissions: list[Submission]) -> list[An
 
 
 async def _next_tasks(
-    request: ApiRequest, services: Services, wanted: schemas.NextBody | UnsetType
+    request: ApiRequest, services: Services, wanted: bodies.NextBody | UnsetType
 ) -> list[schemas.Assigned] | UnsetType:
     if isinstance(wanted, UnsetType):
         return UNSET
@@ -172,7 +172,7 @@ def _refuse_suspended(request: ApiRequest) -> None:
         raise Problem("suspended", suspension_detail(until), suspended_until=until)
 
 
-def _items(data: schemas.SubmitBody) -> list[schemas.SubmissionItem]:
+def _items(data: bodies.SubmitBody) -> list[bodies.SubmissionItem]:
     """The submissions of a body in either form.
 
     Raises:
@@ -191,7 +191,7 @@ def _items(data: schemas.SubmitBody) -> list[schemas.SubmissionItem]:
         raise _misfit(missing[0], "This field is required.")
     return _checked(
         [
-            schemas.SubmissionItem(
+            bodies.SubmissionItem(
                 task_id=data.task_id,
                 lease_token=data.lease_token,
                 status=data.status,
@@ -204,7 +204,7 @@ def _items(data: schemas.SubmitBody) -> list[schemas.SubmissionItem]:
     )
 
 
-def _checked(items: list[schemas.SubmissionItem], path: str) -> list[schemas.SubmissionItem]:
+def _checked(items: list[bodies.SubmissionItem], path: str) -> list[bodies.SubmissionItem]:
     for at, item in enumerate(items):
         if item.status == "completed" and item.result is None:
             raise _misfit(f"{path.format(at)}result", "A completed task needs its result.")
@@ -215,7 +215,7 @@ def _misfit(field: str, message: str) -> Problem:
     return Problem("validation_failed", f"{field}: {message}", errors=[FieldError(field, message)])
 
 
-def _submission(worker_id: str, item: schemas.SubmissionItem) -> Submission:
+def _submission(worker_id: str, item: bodies.SubmissionItem) -> Submission:
     return Submission(
         worker_id=worker_id,
         task_id=item.task_id,
@@ -237,7 +237,7 @@ def _submission(worker_id: str, item: schemas.SubmissionItem) -> Submission:
     responses=problem_responses("not_found", "lease_lost"),
 )
 async def heartbeat_work(
-    request: ApiRequest, data: JSONBody[schemas.HeartbeatBody]
+    request: ApiRequest, data: JSONBody[bodies.HeartbeatBody]
 ) -> schemas.LeaseExtended:
     """Extend a lease; `progress` is shown to the buyer."""
     expires_at = await heartbeat(
@@ -259,7 +259,7 @@ async def heartbeat_work(
     tags=_TAGS,
     responses=problem_responses("not_found", "lease_lost"),
 )
-async def release_work(request: ApiRequest, data: JSONBody[schemas.ReleaseBody]) -> None:
+async def release_work(request: ApiRequest, data: JSONBody[bodies.ReleaseBody]) -> None:
     """Give a task back to the queue; no strike."""
     services = services_of(request)
     worker_id = request.worker.worker_id

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from litestar import get, patch, post
 from litestar.params import FromQuery, JSONBody, QueryParameter
 
-from openclaw_jobs.api import render, schemas
+from openclaw_jobs.api import bodies, render, schemas
 from openclaw_jobs.api.guards import route_options
 from openclaw_jobs.api.openapi import problem_responses
 from openclaw_jobs.api.request import ApiRequest
@@ -39,7 +39,7 @@ _TAGS: Final = ["Worker"]
     tags=_TAGS,
     responses=problem_responses("payload_too_large", "rate_limited"),
 )
-async def connect(request: ApiRequest, data: JSONBody[schemas.ConnectBody]) -> schemas.Connected:
+async def connect(request: ApiRequest, data: JSONBody[bodies.ConnectBody]) -> schemas.Connected:
     """Register a worker; the token is in this answer and nowhere else."""
     profile, token = await connect_worker(
         services_of(request).market,
@@ -82,7 +82,7 @@ async def me(request: ApiRequest) -> schemas.Me:
     tags=_TAGS,
     responses=problem_responses("payload_too_large"),
 )
-async def profile(request: ApiRequest, data: JSONBody[schemas.ProfileBody]) -> schemas.Me:
+async def profile(request: ApiRequest, data: JSONBody[bodies.ProfileBody]) -> schemas.Me:
     """Change what the worker says of itself and which work it wants; absent fields stay."""
     services = services_of(request)
     worker_id = request.worker.worker_id

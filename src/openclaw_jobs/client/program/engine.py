@@ -14,6 +14,8 @@ Progress = Callable[[str], None]
 
 MAX_RESULT_BYTES: Final = 256 * 1024
 """What the contract allows a submission, and so the most an engine keeps of a result."""
+MAX_ERROR_CHARS: Final = 8_000
+"""The most that a failure says; a marketplace takes 10,000 characters at least."""
 
 _NUL: Final = "\x00"
 _REPLACEMENT: Final = "\ufffd"
@@ -32,8 +34,15 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def failure(cls, label: str, detail: str = "") -> Outcome:
-        """Make a failed outcome; `detail` goes to the marketplace but not to the log."""
-        return cls(label=label, error=clean(f"{label}: {detail}" if detail else label))
+        """Make a failed outcome; `detail` goes to the marketplace but not to the log.
+
+        Of a long detail the end is told: what comes last says best why.
+        """
+        lead = f"{label}: "
+        room = MAX_ERROR_CHARS - len(lead)
+        if len(detail) > room:
+            detail = "\u2026" + detail[1 - room :]
+        return cls(label=label, error=clean(f"{lead}{detail}" if detail else label))
 
 
 class Engine(Protocol):

@@ -138,10 +138,11 @@ class Job:
                 )
             except ClientError as error:
                 if _final(error):
-                    if error.status not in _BAD_RESULT or outcome.error is not None:
-                        raise _LostError(error.code) from error
                     # a failure at least puts the task back at once, for another worker
-                    outcome = Outcome.failure("result refused", error.code)
+                    plainer = _plainer(outcome, error.code)
+                    if error.status not in _BAD_RESULT or plainer == outcome:
+                        raise _LostError(error.code) from error
+                    outcome = plainer
                     continue
                 await asyncio.sleep(self._wait(error))
             else:
@@ -198,6 +199,13 @@ def _final(error: ClientError) -> TypeGuard[ApiError]:
     return (
         isinstance(error, ApiError) and error.status in _REFUSED and error.status not in _LINK_KNOWS
     )
+
+
+def _plainer(outcome: Outcome, code: str) -> Outcome:
+    """What to say when the server refuses what an outcome holds: that it failed, and no more."""
+    if outcome.error is None:
+        return Outcome.failure("result refused", code)
+    return Outcome.failure(outcome.label)
 
 
 async def wait_within(seconds: float, event: asyncio.Event) -> None:

@@ -89,8 +89,8 @@ class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
 
 
-# Stripe's ids stand in keys of the ledger, so they have to be plain.
-StripeId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_]{1,255}\Z")]
+# Stripe's ids stand in keys of the ledger between colons, so they have to be plain.
+StripeId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,255}\Z")]
 Amount = Annotated[int, Meta(ge=0, le=10**12)]
 
 
