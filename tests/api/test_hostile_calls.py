@@ -1,7 +1,9 @@
 """Calls that are made to hurt: over-long, endless, and as many as one can open."""
 
 import asyncio
+import json
 import secrets
+from collections.abc import AsyncIterator
 
 import pytest
 from structlog.testing import capture_logs
@@ -11,6 +13,13 @@ from openclaw_jobs.dispatch import matcher as matching
 from tests.dispatch.sockets import RawCall, call, poll
 from tests.market.steps import refused, until
 from tests.running import Node, Party
+
+
+@pytest.fixture(autouse=True)
+async def proven(node: Node) -> AsyncIterator[None]:
+    """Whatever a test here does to the node, its books are right in the end."""
+    yield
+    await node.prove()
 
 
 async def test_a_key_on_a_path_longer_than_any_index_is_taken(node: Node) -> None:
@@ -121,3 +130,48 @@ async def test_a_buyer_opens_so_many_streams_and_no_more(
     assert await opens(buyer, path) == 200
     for each in opened:
         each.cut()
+
+
+def hostile_bodies(task_id: str) -> list[bytes]:
+    """What breaks parsers, and what would move money if it were believed."""
+    of = {"task_id": task_id, "lease_token": "lease_" + "x" * 32, "status": "completed"}
+    lines = [
+        {**of, "output": "x", "price_cents": -1, "net_cents": 10**30},
+        {**of, "output": "\x00"},
+        {**of, "task_id": "' OR 1=1 --"},
+        {"prompt": "hello", "price_cents": 0},
+        {"prompt": "hello", "max_price_cents": -1},
+        {"prompt": "hello", "buyer_id": "byr_other", "status": "completed"},
+        {"tasks": [{"prompt": "hello", "price_cents": -(2**63)}]},
+        {"submissions": [{**of, "output": None}]},
+    ]
+    return [
+        b"[" * 130_000,
+        b'{"a":' * 26_000,
+        b'"' + b"\\u0000" * 20_000 + b'"',
+        b'{"prompt":"hello","max_price_cents":1' + b"0" * 5_000 + b"}",
+        b'{"prompt":"hello","max_price_cents":1e400}',
+        b'{"prompt":"\\ud800"}',
+        b"\xff\xfe{}",
+        *(json.dumps(line).encode() for line in lines),
+    ]
+
+
+async def test_hostile_bodies_move_no_money(node: Node) -> None:
+    buyer, worker = await node.buyer(), await node.worker()
+    task = await buyer.ok("POST", "/api/task", {"prompt": "hello"}, 201)
+    before = await buyer.ok("GET", "/api/balance")
+    calls = [
+        (buyer, "/api/task"),
+        (buyer, f"/api/task/{task['id']}/cancel"),
+        (buyer, f"/api/task/{task['id']}/rating"),
+        (worker, "/api/work/submit"),
+        (worker, "/api/work/heartbeat"),
+        (worker, "/api/work/release"),
+    ]
+    for who, path in calls:
+        for body in hostile_bodies(task["id"]):
+            headers = {"Content-Type": "application/json"}
+            answer = await who.http.post(path, content=body, headers=headers)
+            assert answer.status_code in {400, 404, 409, 413, 422}, (path, body[:80], answer.text)
+    assert await buyer.ok("GET", "/api/balance") == before
