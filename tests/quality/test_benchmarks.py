@@ -101,7 +101,7 @@ async def test_one_in_messages_costs_what_a_paid_one_does(node: Node) -> None:
     messages = [{"role": r, "content": content} for r in ("system", "user")]
     buyer, worker = await node.buyer(), await node.worker()
     for size in (1, 2):
-        await post(buyer, None, messages=messages[:size])
+        await buyer.ok("POST", "/api/task", {"messages": messages[:size]}, 201)
         paid = await claim(worker)
         await complete(worker, paid)
         await add_gold(node, prompt=None, messages=messages[:size])

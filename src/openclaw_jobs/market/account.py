@@ -11,7 +11,7 @@ from openclaw_jobs.chat import store_shares as chat
 from openclaw_jobs.identity import sessions, users
 from openclaw_jobs.kit.errors import Problem, invalid, not_found
 from openclaw_jobs.kit.timefmt import rfc3339
-from openclaw_jobs.market import store, store_people
+from openclaw_jobs.market import store, store_people, store_retention
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.read_tasks import get_balance
 from openclaw_jobs.market.unit import Unit, begin
@@ -121,6 +121,8 @@ async def delete_account(market: Market, user_id: str, buyer_id: str, confirmed:
         await buyers.suspend(unit.conn, buyer_id, "the account was deleted")
         await sessions.end_sessions_of(unit.conn, user_id)
         await store_people.revoke_keys_of(unit.conn, buyer_id)
+        # Before its gold tasks go: a verdict that is being reached right now makes none after it.
+        await store_people.update_shares_texts(unit.conn, buyer_id, shares=False)
         await store_people.retire_golds_of(unit.conn, buyer_id)
         await store_people.forget_events_of(unit.conn, buyer_id)
         await chat.erase(unit.conn, buyer_id, unit.now)
@@ -146,12 +148,22 @@ async def _erase(market: Market, user_id: str, buyer_id: str) -> int:
     erased = 0
     while True:
         async with begin(market) as unit:
-            step = await store_people.erase_texts(unit.conn, buyer_id, _BATCH)
-            if step < _BATCH and not await store_people.has_texts(unit.conn, buyer_id):
-                await store_people.mark_erased(unit.conn, user_id)
-        erased += step
-        if step < _BATCH:
+            picked = await store_people.pick_texts(unit.conn, buyer_id, _BATCH)
+            await store_retention.erase_texts(unit.conn, picked)
+            last = len(picked) < _BATCH
+            if last:
+                await _erase_rest(unit, user_id, buyer_id)
+        erased += len(picked)
+        if last:
             return erased
+
+
+async def _erase_rest(unit: Unit, user_id: str, buyer_id: str) -> None:
+    """Erase what is left in hidden tasks; what is under way at this moment waits."""
+    copies = await store_people.select_copies_with_texts(unit.conn, buyer_id)
+    await store_retention.erase_texts(unit.conn, [task for task, over in copies if over])
+    if all(over for _, over in copies) and not await store_people.has_texts(unit.conn, buyer_id):
+        await store_people.mark_erased(unit.conn, user_id)
 
 
 async def erase_deleted(market: Market) -> int:

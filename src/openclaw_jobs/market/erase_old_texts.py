@@ -40,9 +40,10 @@ async def erase_old_texts(market: Market) -> Erased:
             if not await store.try_job_lock(unit.conn, "retention"):
                 break
             talks = await store_retention.erase_conversations(unit.conn, before, _BATCH)
-            texts = await store_retention.erase_texts(unit.conn, before, under, _BATCH)
+            old = await store_retention.pick_old_texts(unit.conn, before, under, _BATCH)
+            await store_retention.erase_texts(unit.conn, old)
         conversations += talks
-        tasks += texts
-        if max(talks, texts) < _BATCH:
+        tasks += len(old)
+        if max(talks, len(old)) < _BATCH:
             break
     return Erased(conversations, tasks)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from openclaw_jobs.db import Connection
+from openclaw_jobs.db.arrays import text_array
 
 EXPORTS: Final[Mapping[str, str]] = {
     "sessions": """
@@ -165,45 +166,63 @@ async def select_unerased(conn: Connection, limit: int) -> list[tuple[str, str]]
     return [(row[0], row[1]) for row in await cursor.fetchall()]
 
 
-async def erase_texts(conn: Connection, buyer_id: str, limit: int) -> int:
-    """Erase the texts of some tasks of a buyer, and of the copies that checked them; how many.
+async def pick_texts(conn: Connection, buyer_id: str, limit: int) -> list[str]:
+    """Some tasks of a buyer that still have their texts; the checks of them end, void.
 
     A task of which a copy is under way waits: whoever has that could not go on without its text.
     """
     cursor = await conn.execute(
         """
-        WITH picked AS (
-            SELECT t.id FROM tasks t JOIN task_inputs i ON i.task_id = t.id
-            WHERE t.buyer_id = %(buyer)s AND i.erased_at IS NULL
-                AND t.status NOT IN ('queued', 'claimed', 'credit_review')
-                AND NOT EXISTS (
-                    SELECT FROM checks c
-                    JOIN tasks x ON x.id IN (c.copy_task_id, c.arbiter_task_id)
-                    WHERE c.original_task_id = t.id AND x.status IN ('queued', 'claimed'))
-            ORDER BY t.id LIMIT %(limit)s
-        ), touched AS (
-            SELECT id FROM picked
-            UNION
-            SELECT x.id FROM picked p JOIN checks c ON c.original_task_id = p.id
-            CROSS JOIN LATERAL (VALUES (c.copy_task_id), (c.arbiter_task_id)) AS x (id)
-            WHERE x.id IS NOT NULL
-        ), gone AS (
-            DELETE FROM task_results r USING touched WHERE r.task_id = touched.id
-        ), unsaid AS (
-            UPDATE credits c SET reason = NULL FROM touched WHERE c.task_id = touched.id
-        ), evidence AS (
-            UPDATE checks c SET evidence = NULL FROM picked WHERE c.original_task_id = picked.id
-        ), erased AS (
-            UPDATE task_inputs i
-            SET prompt = NULL, messages = NULL, metadata = NULL, erased_at = now()
-            FROM touched WHERE i.task_id = touched.id AND i.erased_at IS NULL
-        )
-        SELECT count(*) FROM picked
+        SELECT t.id FROM tasks t JOIN task_inputs i ON i.task_id = t.id
+        WHERE t.buyer_id = %(buyer)s AND i.erased_at IS NULL
+            AND t.status NOT IN ('queued', 'claimed', 'credit_review')
+            AND NOT EXISTS (
+                SELECT FROM checks c
+                JOIN tasks x ON x.id IN (c.copy_task_id, c.arbiter_task_id)
+                WHERE c.original_task_id = t.id AND x.status IN ('queued', 'claimed'))
+        ORDER BY t.id LIMIT %(limit)s
         """,
         {"buyer": buyer_id, "limit": limit},
     )
-    row = await cursor.fetchone()
-    return 0 if row is None else int(row[0])
+    picked = [row[0] for row in await cursor.fetchall()]
+    await conn.execute(
+        """
+        WITH open AS (
+            SELECT c.id FROM checks c WHERE c.original_task_id = ANY(%s::text[])
+                AND c.stage NOT IN ('decided', 'void')
+            ORDER BY c.id FOR UPDATE
+        )
+        UPDATE checks c SET stage = 'void', reason = 'a text was erased', reserved_cents = 0,
+            decided_at = now()
+        FROM open WHERE c.id = open.id
+        """,
+        (text_array(picked),),
+    )
+    return picked
+
+
+async def select_copies_with_texts(conn: Connection, buyer_id: str) -> list[tuple[str, bool]]:
+    """The hidden tasks that still have a text of a buyer, and whether each is over and judged."""
+    cursor = await conn.execute(
+        """
+        WITH mine AS (
+            SELECT id FROM tasks WHERE buyer_id = %s
+        ), looked AS (
+            SELECT c.stage, c.copy_task_id, c.arbiter_task_id FROM checks c
+            JOIN mine m ON c.original_task_id = m.id
+            UNION ALL
+            SELECT c.stage, c.copy_task_id, c.arbiter_task_id FROM checks c
+            JOIN golds g ON c.gold_id = g.id JOIN mine m ON g.origin_task_id = m.id
+        )
+        SELECT t.id, t.status NOT IN ('queued', 'claimed') AND stage IN ('decided', 'void')
+        FROM looked
+        CROSS JOIN LATERAL (VALUES (copy_task_id), (arbiter_task_id)) AS x (id)
+        JOIN tasks t ON t.id = x.id JOIN task_inputs i ON i.task_id = t.id
+        WHERE i.erased_at IS NULL ORDER BY t.id
+        """,
+        (buyer_id,),
+    )
+    return [(row[0], row[1]) for row in await cursor.fetchall()]
 
 
 async def has_texts(conn: Connection, buyer_id: str) -> bool:

@@ -70,17 +70,23 @@ async def mint(
 ) -> None:
     """Make a gold task of an arbitrated one, if its buyer shares its texts; once for each task.
 
-    Whoever was shown the text never gets it again.
+    Whoever was shown the text never gets it again. The buyer is held: who takes the texts back at
+    this moment does so before, and there is no gold task, or after, and erases it.
     """
     await conn.execute(
         """
-        WITH minted AS (
+        WITH sharing AS (
+            SELECT b.id FROM buyers b JOIN users u ON u.id = b.user_id
+            WHERE b.id = (SELECT buyer_id FROM tasks WHERE id = %(original)s)
+                AND b.shares_texts AND u.deleted_at IS NULL
+            FOR SHARE OF b
+        ), minted AS (
             INSERT INTO golds (id, category, prompt, messages, answers, buyer_id, origin_task_id,
                 created_by)
             SELECT %(gold)s, t.category, i.prompt, i.messages,
                 array_agg(DISTINCT r.result), t.buyer_id, t.id, 'checks'
             FROM tasks t
-            JOIN buyers b ON b.id = t.buyer_id AND b.shares_texts
+            JOIN sharing b ON b.id = t.buyer_id
             JOIN task_inputs i ON i.task_id = t.id AND num_nonnulls(i.prompt, i.messages) = 1
             JOIN task_results r ON r.task_id IN (%(good)s, %(arbiter)s)
             WHERE t.id = %(original)s

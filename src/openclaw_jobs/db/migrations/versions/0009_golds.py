@@ -17,6 +17,8 @@ def upgrade() -> None:
             ADD COLUMN erased_at timestamptz,
             -- The tier that the task asked for from which it was minted, as in `tasks`.
             ADD COLUMN min_tier smallint NOT NULL DEFAULT 0 CHECK (min_tier BETWEEN 0 AND 3);
+        -- All checks by a gold task, be they over or not: its text goes from their tasks too.
+        CREATE INDEX checks_by_gold ON checks (gold_id) WHERE gold_id IS NOT NULL;
         UPDATE golds g SET min_tier = t.min_tier FROM tasks t WHERE t.id = g.origin_task_id;
         UPDATE golds SET erased_at = retired_at
         WHERE retired_at IS NOT NULL AND answers IN ('{-}', '{""}') AND prompt IN ('-', '');
