@@ -1,11 +1,22 @@
 """What a worker sees of a hidden task is, byte by byte, what it sees of a paid one."""
 
 import re
+from dataclasses import dataclass, field
 
 import httpx
 
-from tests.market.steps import claim, completion, failure, lapse_leases, lease_of, post, recover
-from tests.quality.check_steps import RIGHT, do_next, quality, rows, settle
+from openclaw_jobs.market.queue_checks import queue_checks
+from tests.market.steps import (
+    claim,
+    complete,
+    completion,
+    failure,
+    lapse_leases,
+    lease_of,
+    post,
+    recover,
+)
+from tests.quality.check_steps import RIGHT, dispute, do_next, quality, rows, settle
 from tests.running import Json, Node, Party
 
 FORMS = [
@@ -42,6 +53,22 @@ async def a_copy(node: Node, buyer: Party) -> None:
     await settle(node)
 
 
+async def a_shadow(node: Node, buyer: Party) -> None:
+    """Put the copy of one task into the queue that was queued while its original was at work."""
+    await quality(node, shadow_rate=1)
+    await post(buyer)
+    first = await node.worker()
+    original = await claim(first)
+    await queue_checks(node.market)
+    await quality(node)
+    await complete(first, original, RIGHT)
+
+
+async def an_arbiter(node: Node, _: Party) -> None:
+    """Put one task into the queue that is to decide between two results."""
+    await dispute(node)
+
+
 async def a_paid_one(node: Node, buyer: Party) -> None:
     """Put one paid task into the queue."""
     await quality(node, spot_check_rate=1)
@@ -51,10 +78,13 @@ async def a_paid_one(node: Node, buyer: Party) -> None:
 async def a_gold(node: Node, _: Party) -> None:
     """Put one gold task into the queue."""
     await quality(node, benchmark_rate=1)
-    body = {"prompt": "hello", "answers": [RIGHT]}
-    await node.operator().ok("POST", "/api/admin/benchmarks", body, 201)
+    if not (await node.operator().ok("GET", "/api/admin/benchmarks"))["benchmarks"]:
+        body = {"prompt": "hello", "answers": [RIGHT]}
+        await node.operator().ok("POST", "/api/admin/benchmarks", body, 201)
     await node.operator().ok("POST", "/api/cron/benchmark-inject")
 
+
+QUEUES = (a_paid_one, a_copy, a_shadow, a_gold, an_arbiter)
 
 READS = (
     "/api/worker/me",
@@ -65,60 +95,75 @@ READS = (
 )
 
 
-async def live(node: Node, worker: Party) -> list[Json]:
-    """All that happens to one task of a worker, and what it reads in between."""
-    told: list[Json] = []
+@dataclass
+class Life:
+    """What a worker is told about one task, in order."""
 
-    async def call(method: str, path: str, body: Json = None) -> httpx.Response:
-        answer = await worker.http.request(method, path, json=body)
-        told.append((method, path, seen(answer)))
+    node: Node
+    worker: Party
+    told: list[Json] = field(default_factory=list)
+    done: Json = None
+
+    async def call(self, method: str, path: str, body: Json = None) -> httpx.Response:
+        answer = await self.worker.http.request(method, path, json=body)
+        self.told.append((method, path, seen(answer)))
         return answer
 
-    claimed = (await call("GET", "/api/work/next?wait=1")).json()
-    lease = lease_of(claimed)
-    await call("POST", "/api/work/heartbeat", {**lease, "progress": "half"})
-    body = {**completion(claimed, RIGHT), "usage": {"tokens": 3}}
-    await call("POST", "/api/work/submit", {**body, "lease_token": "lease_wrong"})
-    await call("POST", "/api/work/submit", body)
-    await call("POST", "/api/work/submit", body)
-    await call("POST", "/api/work/heartbeat", lease)
-    await call("POST", "/api/work/release", lease)
-    await call("GET", "/api/work/next?max=5")
-    for path in READS:
-        await call("GET", path)
-    await settle(node)
-    side = (
-        "first"
-        if await rows(node, "SELECT 1 FROM checks WHERE original_task_id = %s", claimed["task_id"])
-        else "second"
-    )
-    ((check_id,),) = await rows(
-        node,
-        "SELECT id FROM checks WHERE original_task_id = %s OR copy_task_id = %s",
-        claimed["task_id"],
-        claimed["task_id"],
-    )
-    path = f"/api/admin/quality/{check_id}/verdict"
-    await node.operator().ok("POST", path, {side: "bad"})
-    for path in READS:
-        await call("GET", path)
-    await call("POST", "/api/work/submit", body)
-    return told
+    async def read(self) -> None:
+        for path in READS:
+            await self.call("GET", path)
+
+    async def work(self) -> None:
+        """All that happens to the task until its result is checked, and what it reads meanwhile."""
+        claimed = (await self.call("GET", "/api/work/next?wait=1")).json()
+        lease = lease_of(claimed)
+        await self.call("POST", "/api/work/heartbeat", {**lease, "progress": "half"})
+        self.done = {**completion(claimed, RIGHT), "usage": {"tokens": 3}}
+        await self.call("POST", "/api/work/submit", {**self.done, "lease_token": "lease_wrong"})
+        await self.call("POST", "/api/work/submit", self.done)
+        await self.call("POST", "/api/work/submit", self.done)
+        await self.call("POST", "/api/work/heartbeat", lease)
+        await self.call("POST", "/api/work/release", lease)
+        await self.call("GET", "/api/work/next?max=5")
+        await self.read()
+        await settle(self.node)
+
+    async def judge(self) -> None:
+        """An operator finds the result bad; an arbiter's result has no verdict."""
+        ((check_id, original),) = await rows(
+            self.node,
+            "SELECT id, original_task_id FROM checks WHERE %s IN (original_task_id, copy_task_id)",
+            self.done["task_id"],
+        )
+        side = "first" if original == self.done["task_id"] else "second"
+        path = f"/api/admin/quality/{check_id}/verdict"
+        await self.node.operator().ok("POST", path, {side: "bad"})
+
+    async def afterwards(self) -> None:
+        await self.read()
+        await self.call("POST", "/api/work/submit", self.done)
 
 
 async def test_whole_lives_are_the_same(node: Node) -> None:
     buyer = await node.buyer()
     lives = []
-    for queue in (a_paid_one, a_copy, a_gold):
-        worker = await namesake(node)
+    for queue in QUEUES:
         await queue(node, buyer)
-        lives.append(await live(node, worker))
+        life = Life(node, await namesake(node))
+        await life.work()
+        if queue is not an_arbiter:
+            await life.judge()
+            await life.afterwards()
+        lives.append(life.told)
         # What is left of the checks must not reach the next worker.
         await rows(node, "UPDATE tasks SET expires_at = now() WHERE status = 'queued'")
         await recover(node)
-    for paid, copy, gold in zip(*lives, strict=True):
-        assert paid == copy == gold
-    assert any("credited" in text for _, path, (_, text, _) in lives[0] if "earnings" in path)
+    *judged, arbiter = lives
+    for told in judged:
+        assert told == judged[0]
+    assert arbiter == judged[0][: len(arbiter)]
+    assert len(arbiter) > len(READS)
+    assert any("credited" in text for _, path, (_, text, _) in judged[0] if "earnings" in path)
     await node.prove()
 
 
@@ -126,7 +171,7 @@ async def test_giving_up_is_the_same(node: Node) -> None:
     buyer = await node.buyer()
     for give_up in ("failed", "released", "expired"):
         lives = []
-        for queue in (a_paid_one, a_copy):
+        for queue in QUEUES:
             worker = await namesake(node)
             await queue(node, buyer)
             claimed = await claim(worker)
@@ -144,7 +189,8 @@ async def test_giving_up_is_the_same(node: Node) -> None:
             await rows(node, "UPDATE tasks SET expires_at = now() WHERE status = 'queued'")
             await recover(node)
             lives.append(told)
-        assert lives[0] == lives[1], give_up
+        for told in lives:
+            assert told == lives[0], give_up
     await node.prove()
 
 
