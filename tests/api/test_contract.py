@@ -245,6 +245,35 @@ async def test_a_poll_that_delivers_is_not_counted(node: Node) -> None:
     await node.prove()
 
 
+@pytest.mark.parametrize("query", ["", "?wait=0&max=5"])
+async def test_polls_that_come_at_once_are_limited_all_the_same(node: Node, query: str) -> None:
+    workers = [await node.worker() for _ in range(2)]
+    await node.configure("rate_limits", work_next={"limit": 30, "per_seconds": 60})
+
+    polls = (worker.http.get(f"/api/work/next{query}") for _ in range(30) for worker in workers)
+    answers = await asyncio.gather(*polls)
+
+    codes = sorted(answer.status_code for answer in answers)
+    assert codes == [200 if query else 204] * 30 + [429] * 30
+    for answer in answers:
+        if answer.status_code == 429:
+            refused(answer, 429, "rate_limited")
+            assert answer.headers["ratelimit-limit"] == "30"
+            assert "retry-after" in answer.headers
+
+
+async def test_polls_that_come_at_once_and_deliver_are_never_limited(node: Node) -> None:
+    buyer, worker = await node.buyer(), await node.worker(max_concurrent=50)
+    await node.configure("rate_limits", work_next={"limit": 3, "per_seconds": 60})
+    for _ in range(40):
+        await post(buyer)
+
+    answers = await asyncio.gather(*(worker.get("/api/work/next") for _ in range(40)))
+
+    assert [answer.status_code for answer in answers] == [200] * 40
+    await over_limit(worker, "GET", "/api/work/next?max=1", None, 3)
+
+
 async def test_every_answer_has_an_id_and_may_keep_the_client_s(node: Node) -> None:
     buyer = await node.buyer()
     ids = set()

@@ -148,14 +148,19 @@ class FrontDoor:
         visit.rate_keys = keys
         if options.rate is not None:
             count = options.counted_by == "door"
-            await self._admit(options.rate, keys, count=count)
+            await self.admit(options.rate, keys, count=count)
         key = headers.get(b"idempotency-key")
         if key is not None and scope["method"] not in _SAFE:
             parsed = parse_key(key)
             if options.replay != "ignore":
                 visit.idempotency_key = parsed
 
-    async def _admit(self, name: str, keys: Sequence[bytes], *, count: bool) -> None:
+    async def admit(self, name: str, keys: Sequence[bytes], *, count: bool) -> None:
+        """Let a call of this kind pass, counting it if so wished.
+
+        Raises:
+            Problem: 429 `rate_limited`; it is not counted.
+        """
         try:
             await self.limiter.admit(name, self.rule(name), keys, count=count)
         except Problem:
@@ -180,7 +185,7 @@ class FrontDoor:
         """Find the caller and check that it is of the kind the route serves; its key."""
         address = address_key(visit.address)
         failures = self.rule("auth_failures")
-        await self._admit("auth_failures", (address,), count=False)
+        await self.admit("auth_failures", (address,), count=False)
         token = _bearer(headers)
         sessions = self.sessions
         if sessions is not None and options.auth != "worker" and b"authorization" not in headers:

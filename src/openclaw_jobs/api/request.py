@@ -134,13 +134,18 @@ class ApiRequest(Request[Any, Any, State]):
             self.replay_key, self.request_id, render, status=status, headers=headers or {}
         )
 
-    async def count(self, *, held_s: float = 0.0) -> None:
+    async def count(self, *, held_s: float = 0.0, refuse: bool = False) -> None:
         """Count this call in its route's rate limit (for `counted_by="handler"`).
 
         Args:
             held_s: How many seconds it waited. Where that is as long as calls within the limit
                 are apart it is counted for the token alone: any number of clients behind one
                 address may wait.
+            refuse: Whether it is refused where there is no room: of many calls at once, all of
+                which the door saw room for, no more are answered than the limit says.
+
+        Raises:
+            Problem: 429 `rate_limited`, with `refuse` only.
         """
         rate = _plan(self).options.rate
         if rate is None:
@@ -149,7 +154,10 @@ class ApiRequest(Request[Any, Any, State]):
         rule, keys = door.rule(rate), self.visit.rate_keys
         if held_s * rule.limit >= rule.per_seconds:
             keys = keys[1:]
-        await door.limiter.hit(rate, rule, keys)
+        if refuse:
+            await door.admit(rate, keys, count=True)
+        else:
+            await door.limiter.hit(rate, rule, keys)
 
     @contextmanager
     def held(self, kind: str, most: int) -> Iterator[None]:

@@ -54,15 +54,16 @@ async def next_work(
     """
     services = services_of(request)
     services.networks.note(request.worker.worker_id, visit_of(request.scope).address)
-    claims: list[Claim] = []
     asked_at = time.monotonic()
     try:
         _refuse_suspended(request)
         claims = await _claim(request, services, max_tasks or 1, wait)
-    finally:
-        # Whatever else came of it, a hang-up too: only who got a task may ask without limit.
-        if not claims:
-            await request.count(held_s=time.monotonic() - asked_at)
+    except BaseException:
+        # A hang-up too: only who got a task may ask without limit.
+        await request.count(held_s=time.monotonic() - asked_at)
+        raise
+    if not claims:
+        await request.count(held_s=time.monotonic() - asked_at, refuse=wait == 0)
     if max_tasks is None:
         if not claims:
             return Response(None, status_code=204)
