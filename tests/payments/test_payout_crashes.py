@@ -45,7 +45,7 @@ async def do_steps(node: Node, rail: ScriptedRail, count: int) -> None:
     due = await _only_one(node, providers)
     if count < 2:
         return
-    attempt: Attempt | None = await start(market, due.payout.payout_id)
+    attempt: Attempt | None = await start(market, due.payout.payout_id, "paypal")
     assert attempt is not None
     if count < 3:
         return
@@ -98,7 +98,7 @@ async def test_the_slow_process_goes_on_after_another_took_over(node: Node, done
     kept: list[Attempt | None] = [None]
 
     async def slow_start() -> None:
-        kept.append(await start(market, payout))
+        kept.append(await start(market, payout, "paypal"))
 
     async def slow_prepare() -> None:
         if kept[-1] is not None:
@@ -290,7 +290,7 @@ async def test_what_was_prepared_first_is_what_is_sent(node: Node) -> None:
     payout = await withdraw(worker, 700)
     await approve(node, payout)
     due = await _only_one(node, node.services.providers)
-    attempt = await start(node.market, payout)
+    attempt = await start(node.market, payout, "paypal")
     assert attempt is not None
     first = await prepare(node.market, rail, due.payout, attempt, 0)
     second = await prepare(node.market, rail, due.payout, attempt, 0)

@@ -359,6 +359,32 @@ async def test_an_approved_payout_waits_for_a_node_that_can_pay(
     await node.prove()
 
 
+async def test_what_is_in_hand_is_given_to_nobody_else(node: Node, rail: ScriptedRail) -> None:
+    """Else it is paid twice: by the process that has it, and by the operator's hand."""
+    worker = await rich_worker(node)
+    payout = await withdraw(worker, 500)
+    await approve(node, payout)
+    await make_due(node)
+    (taken,) = await take_due(node.market, {"paypal": rail})
+    path = f"/api/admin/payouts/{payout}/approve"
+    refused(await node.operator().post(path, {"provider": "manual"}), 409, "wrong_state")
+    assert rail.calls == {}
+
+    # Who has had it in hand for too long finds that it is another's now.
+    await sql(node, "UPDATE payouts SET taken_until = now() - interval '1 second'")
+    moved = await approve(node, payout, provider="manual")
+    assert (moved["payout_status"], moved["provider"]) == ("approved", "manual")
+    await work_payout(node.market, {"paypal": rail}, taken)
+    assert rail.calls == {}
+    assert await sql(node, "SELECT FROM payout_attempts") == []
+    done = await node.operator().ok(
+        "POST", f"/api/admin/payouts/{payout}/mark-paid", {"reference": "WIRE 18"}
+    )
+    assert done["payout_status"] == "paid"
+    assert await postings(node) == {"bank": -500}
+    await node.prove()
+
+
 @pytest.mark.parametrize("worked", [0, 2])
 async def test_an_operator_pays_by_hand(node: Node, worked: int) -> None:
     worker = await rich_worker(node)

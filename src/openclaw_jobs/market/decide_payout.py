@@ -80,7 +80,8 @@ async def approve_payout(
 ) -> Payout:
     """Let a pending payout be paid, by the provider of its method unless another is named.
 
-    One that was approved and not begun can be given to another provider.
+    One that was approved and not begun can be given to another provider, unless a process has it
+    in hand at this moment.
 
     Raises:
         Problem: `not_found`, `wrong_state`, or `unavailable` without such a provider.
@@ -92,6 +93,8 @@ async def approve_payout(
         moved = payout.status == "approved" and payout.provider != chosen
         if payout.status != "pending" and not moved:
             raise rules.wrong_state(payout.status, "pending")
+        if moved:
+            await _refuse_taken(unit, payout)
         approved = await _approve(unit, payout, chosen, actor, "payout.approve")
         failpoint("payout.decided")
         return approved
@@ -267,13 +270,8 @@ async def _mark(
             raise rules.wrong_state(
                 payout.status, "approved to be paid by hand, or of unknown outcome"
             )
-        if not by_hand and await store.is_taken(unit.conn, payout_id):
-            # It may be sent at this very moment, whatever the operator knows of the past.
-            raise Problem(
-                "wrong_state",
-                "The rail is being asked about this payout right now; try again in five minutes.",
-                payout_status=payout.status,
-            )
+        if not by_hand:
+            await _refuse_taken(unit, payout)
         if payout.status == "approved":
             payout = await start_attempt(unit, payout)
             await store.save_prepared(unit.conn, payout_id, payout.attempt, Prepared())
@@ -304,6 +302,16 @@ async def _locked(unit: Unit, payout_id: str) -> Payout:
     if payout is None:
         raise not_found("payout")
     return payout
+
+
+async def _refuse_taken(unit: Unit, payout: Payout) -> None:
+    if await store.is_taken(unit.conn, payout.payout_id):
+        # It may be sent at this very moment, whatever the operator knows of the past.
+        raise Problem(
+            "wrong_state",
+            "The rail is being asked about this payout right now; try again in five minutes.",
+            payout_status=payout.status,
+        )
 
 
 async def _audit(unit: Unit, actor: str, action: str, payout: Payout, **detail: str | None) -> None:

@@ -33,6 +33,7 @@ from openclaw_jobs.payments.providers import (
     ProviderUnavailable,
     Unknown,
 )
+from openclaw_jobs.payments.providers.base import ProviderName
 
 _log = structlog.get_logger(__name__)
 
@@ -88,7 +89,7 @@ async def work_payout(market: Market, providers: Providers, due: DuePayout) -> N
     failpoint("payout.taken")
     step = rules.next_step(payout, attempt, due.age_s)
     if step == "start":
-        attempt = await start(market, payout.payout_id)
+        attempt = await start(market, payout.payout_id, payout.provider)
         failpoint("payout.started")
         step = "prepare"
     if attempt is None:
@@ -109,11 +110,14 @@ async def work_payout(market: Market, providers: Providers, due: DuePayout) -> N
     failpoint("payout.recorded")
 
 
-async def start(market: Market, payout_id: str) -> Attempt | None:
-    """Commit the next attempt with its key; None if it was started or withdrawn meanwhile."""
+async def start(market: Market, payout_id: str, provider: ProviderName) -> Attempt | None:
+    """Commit the next attempt by a provider, with its key.
+
+    None if it was started or withdrawn meanwhile, or given to another provider.
+    """
     async with begin(market) as unit:
         payout = await store.lock_payout(unit.conn, payout_id)
-        if payout is None or payout.status != "approved":
+        if payout is None or (payout.status, payout.provider) != ("approved", provider):
             return None
         started = await start_attempt(unit, payout)
         await store.save_payout(unit.conn, started, _HOLD_S, in_hand=True)
