@@ -7,7 +7,10 @@ import re
 import sys
 
 from openclaw_jobs.market.account import erase_deleted
-from tests.market.steps import claim, complete, post
+from openclaw_jobs.market.post_task import TaskOrder, post_within
+from openclaw_jobs.market.unit import begin
+from tests.market.steps import claim, complete, post, refused
+from tests.payments.shop import open_shop
 from tests.running import Node, Party
 from tests.web.people import Browser, ask, browsing
 
@@ -134,6 +137,78 @@ async def test_a_disputed_account_stays(node: Node) -> None:
         refused = await ann.post("/account/delete", {"confirm": "ann@example.com"})
         assert refused.status_code == 403
         assert await ask(node, "SELECT deleted_at FROM users") == [(None,)]
+
+
+async def test_a_task_that_is_being_posted_keeps_the_account(node: Node) -> None:
+    async with browsing(node, "ann@example.com") as (ann,):
+        buyer = await buyer_of(node, ann)
+        order = TaskOrder(
+            buyer_id=buyer.id, prompt="hello", messages=None, category="general", min_tier="bronze",
+            max_price_cents=None, conversation_id=None, metadata=None,
+        )  # fmt: skip
+        token = await ann.token()
+        async with begin(node.market) as unit:
+            await post_within(node.market, unit, order)
+            deletion = asyncio.create_task(
+                ann.post("/account/delete", {"confirm": "ann@example.com"}, token)
+            )
+            done, _ = await asyncio.wait([deletion], timeout=0.5)
+            assert not done, "it waits for what is being posted"
+        assert (await deletion).status_code == 409
+        assert await ask(node, "SELECT deleted_at FROM users") == [(None,)]
+        await node.prove()
+
+
+async def test_no_task_is_posted_while_the_account_is_being_deleted(node: Node) -> None:
+    async with browsing(node, "ann@example.com") as (ann,):
+        buyer, token = await buyer_of(node, ann), await ann.token()
+        async with node.market.db.transaction() as conn:
+            # The deletion has come as far as the keys.
+            await conn.execute("SELECT FROM api_keys FOR UPDATE")
+            deletion = asyncio.create_task(
+                ann.post("/account/delete", {"confirm": "ann@example.com"}, token)
+            )
+            await asyncio.wait([deletion], timeout=0.5)
+            posting = asyncio.create_task(buyer.post("/api/task", {"prompt": "hello"}))
+            done, _ = await asyncio.wait([deletion, posting], timeout=0.5)
+            assert not done, "both wait: the deletion for the key, the task for the deletion"
+        assert (await deletion).status_code == 303
+        refused(await posting, 403, "suspended")
+        assert await ask(node, "SELECT id FROM tasks") == []
+        await node.prove()
+
+
+async def test_a_payment_that_was_begun_keeps_the_account(dsn: str) -> None:
+    """Else the money would come to an account that nobody can enter any more."""
+    confirm = {"confirm": "ann@example.com"}
+    async with open_shop(dsn) as shop, browsing(shop.node, "ann@example.com") as (ann,):
+        buyer = await buyer_of(shop.node, ann)
+        session_id = await shop.buy(buyer, "starter")
+        waiting = await ann.post("/account/delete", confirm)
+        assert waiting.status_code == 409
+        assert "payment by card was begun" in waiting.text
+        await ask(shop.node, "UPDATE deposits SET status = 'creating', session_id = NULL")
+        assert (await ann.post("/account/delete", confirm)).status_code == 409
+        await ask(shop.node, "UPDATE deposits SET status = 'open', session_id = %s", session_id)
+
+        # The page was completed, and the bank takes its days.
+        aged = "UPDATE deposits SET created_at = now() - interval '26 hours', payment_intent_id = "
+        await ask(shop.node, aged + "'pi_1'")
+        assert (await ann.post("/account/delete", confirm)).status_code == 409
+        # Nothing was heard of it, and it can be paid no more.
+        await ask(shop.node, aged + "NULL")
+        token = await ann.token()
+        async with shop.node.market.db.transaction() as conn:
+            await conn.execute("SELECT FROM api_keys FOR UPDATE")
+            deletion = asyncio.create_task(ann.post("/account/delete", confirm, token))
+            await asyncio.wait([deletion], timeout=0.5)
+            another = asyncio.create_task(buyer.post("/api/deposit", {"pack": "pro"}))
+            done, _ = await asyncio.wait([deletion, another], timeout=0.5)
+            assert not done
+        assert (await deletion).status_code == 303
+        refused(await another, 401, "unauthenticated")
+        assert await ask(shop.node, "SELECT pack FROM deposits") == [("starter",)]
+        await shop.node.prove()
 
 
 async def run(dsn: str, *words: str) -> tuple[int, str]:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from openclaw_jobs import audit, buyers
+from openclaw_jobs import audit, buyers, ledger
 from openclaw_jobs.buyers import store_marks as buyer_marks
 from openclaw_jobs.chat import store_shares as chat
 from openclaw_jobs.identity import sessions, users
@@ -15,6 +15,7 @@ from openclaw_jobs.market import store, store_people, store_retention
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.read_tasks import get_balance
 from openclaw_jobs.market.unit import Unit, begin
+from openclaw_jobs.payments.deposits import store as deposits
 
 __all__ = [
     "delete_account",
@@ -28,6 +29,8 @@ __all__ = [
 _PAGE: Final = 100
 _BATCH: Final = 500
 _USERS_AT_ONCE: Final = 20
+_PAYABLE_S: Final = 25 * 3600
+"""Checkout lets a session be paid for a day; an hour more, for clocks that differ."""
 
 
 async def shares_texts(market: Market, buyer_id: str) -> bool:
@@ -101,8 +104,8 @@ async def delete_account(market: Market, user_id: str, buyer_id: str, confirmed:
         confirmed: Their address, as they typed it.
 
     Raises:
-        Problem: 422: another address was typed. 409 `wrong_state`: tasks are under way. 403
-            `suspended`: a payment is disputed.
+        Problem: 422: another address was typed. 409 `wrong_state`: tasks or payments are
+            under way. 403 `suspended`: a payment is disputed.
     """
     async with begin(market) as unit:
         user = await users.by_id(unit.conn, user_id)
@@ -110,6 +113,9 @@ async def delete_account(market: Market, user_id: str, buyer_id: str, confirmed:
             raise not_found("account")
         if confirmed.strip().lower() != user.email.lower():
             raise invalid("confirm", "Type the e-mail address of your account to confirm.")
+        # Whoever posts a task holds the balances, then looks whether the buyer is suspended: it
+        # comes before, and is counted here, or after, and is refused.
+        await ledger.lock_balances(unit.conn, [buyer_id])
         if await store_people.lock_buyer(unit.conn, buyer_id):
             raise Problem(
                 "suspended",
@@ -117,7 +123,7 @@ async def delete_account(market: Market, user_id: str, buyer_id: str, confirmed:
                 suspended_until=None,
             )
         await _refuse_open_tasks(unit, buyer_id)
-        # A task that is being posted right now, with a key that was good a moment ago, is refused.
+        await _refuse_open_deposits(unit, buyer_id)
         await buyers.suspend(unit.conn, buyer_id, "the account was deleted")
         await sessions.end_sessions_of(unit.conn, user_id)
         await store_people.revoke_keys_of(unit.conn, buyer_id)
@@ -140,6 +146,16 @@ async def _refuse_open_tasks(unit: Unit, buyer_id: str) -> None:
             "wrong_state",
             f"{count} {noun} still under way. Cancel what waits, let the rest come to its end,"
             " then delete the account.",
+        )
+
+
+async def _refuse_open_deposits(unit: Unit, buyer_id: str) -> None:
+    """Refuse while money may come that nobody could spend any more."""
+    if await deposits.has_payable(unit.conn, buyer_id, _PAYABLE_S):
+        raise Problem(
+            "wrong_state",
+            "A payment by card was begun. Pay it to its end and spend it, or leave it: it can no"
+            " longer be paid after a day. Then delete the account.",
         )
 
 

@@ -87,6 +87,19 @@ async def lock_buyer(conn: Connection, buyer_id: str) -> bool | None:
     return None if row is None else bool(row[0])
 
 
+async def is_kept(conn: Connection, buyer_id: str) -> bool:
+    """Whether a buyer's account is not deleted, and is not until the transaction ends."""
+    await conn.execute("SELECT FROM buyers WHERE id = %s FOR KEY SHARE", (buyer_id,))
+    # A statement of its own: only now is seen what was waited for.
+    cursor = await conn.execute(
+        "SELECT u.deleted_at IS NULL FROM buyers b JOIN users u ON u.id = b.user_id"
+        " WHERE b.id = %s",
+        (buyer_id,),
+    )
+    row = await cursor.fetchone()
+    return row is not None and bool(row[0])
+
+
 async def count_open_tasks(conn: Connection, buyer_id: str) -> int:
     """How many of a buyer's tasks have not come to their end."""
     cursor = await conn.execute(

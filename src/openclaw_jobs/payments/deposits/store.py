@@ -82,6 +82,25 @@ async def fail_old_unborn(conn: Connection, older_than_seconds: int, limit: int)
     return cursor.rowcount
 
 
+async def has_payable(conn: Connection, buyer_id: str, payable_seconds: int) -> bool:
+    """Whether a buyer has a deposit that is not paid and still may be.
+
+    One that was begun longer ago is over, whether or not Stripe has told so, unless its page was
+    completed and the bank takes its time.
+    """
+    cursor = await conn.execute(
+        """
+        SELECT EXISTS (SELECT FROM deposits
+            WHERE buyer_id = %s AND status IN ('creating', 'open')
+                AND (payment_intent_id IS NOT NULL
+                    OR created_at > now() - make_interval(secs => %s)))
+        """,
+        (buyer_id, payable_seconds),
+    )
+    row = await cursor.fetchone()
+    return row is not None and bool(row[0])
+
+
 async def lock_deposit(conn: Connection, deposit_id: str) -> Deposit | None:
     """A deposit, held still until the transaction ends."""
     cursor = await conn.execute(f"{_DEPOSIT} WHERE id = %s FOR UPDATE", (deposit_id,))
