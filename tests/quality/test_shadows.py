@@ -1,7 +1,11 @@
 """A task is queued twice as it is posted, and the buyer sees one."""
 
 import asyncio
+from typing import Any
 
+import pytest
+
+from openclaw_jobs.dispatch.store import claims
 from openclaw_jobs.market.queue_checks import queue_checks
 from tests.market.steps import (
     balance,
@@ -142,6 +146,39 @@ async def test_three_workers_at_the_most_are_shown_a_text(node: Node) -> None:
     await rows(node, "UPDATE tasks SET expires_at = expires_at - interval '300 seconds'")
     await recover(node)
     assert await rows(node, "SELECT stage, reason FROM checks") == [("void", "a task expired")]
+    await node.prove()
+
+
+async def test_readers_are_counted_again_as_a_copy_is_handed_out(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another of its tasks may be handed out between the look at the queue and the claim."""
+    await quality(node, spot_check_rate=1)
+    buyer, workers = await node.buyer(), [await node.worker() for _ in range(4)]
+    posted = await post(buyer)
+    await do_next(workers[0], RIGHT)
+    await quality(node)
+    await settle(node)
+    write_claims = claims.write_claims
+
+    async def late(*given: Any, **named: Any) -> Any:  # noqa: ANN401 - passed on
+        for other in workers[1:3]:
+            await rows(
+                node,
+                "INSERT INTO lineage_readers (lineage, worker_id) VALUES (%s, %s)"
+                " ON CONFLICT DO NOTHING",
+                posted["id"],
+                other.id,
+            )
+        return await write_claims(*given, **named)
+
+    monkeypatch.setattr(claims, "write_claims", late)
+    assert (await workers[3].get("/api/work/next")).status_code == 204
+    assert await rows(node, "SELECT count(*) FROM lineage_readers") == [(3,)]
+    assert await rows(node, "SELECT stage FROM checks") == [("copying",)]
+    # What is paid for has no such limit.
+    await post(buyer)
+    await claim(workers[3])
     await node.prove()
 
 

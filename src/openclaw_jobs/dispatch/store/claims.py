@@ -185,7 +185,7 @@ async def write_claims(
     """Compare-and-set tasks from queued to claimed and write their leases, in one statement.
 
     Of a lineage a worker becomes a reader, and only then gets the task: its other tasks may have
-    been handed out since the candidates were read.
+    been handed out since the candidates were read, to as many workers as may be shown it.
 
     Args:
         conn: A connection in a transaction that holds `ask_workers` of these workers.
@@ -199,13 +199,15 @@ async def write_claims(
         be it locked, or such that nobody here may have it.
     """
     cursor = await conn.execute(
-        """
+        f"""
         WITH pick AS (
             SELECT * FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::int[], %s::bigint[],
                 %s::text[]) AS p (task_id, worker_id, token_hash, rate_bp, earning_cents, lineage)
         ), readers AS (
             INSERT INTO lineage_readers (lineage, worker_id)
-            SELECT lineage, worker_id FROM pick WHERE lineage IS NOT NULL
+            SELECT p.lineage, p.worker_id FROM pick p
+            JOIN tasks t ON t.id = p.task_id COLLATE "C"
+            WHERE p.lineage IS NOT NULL AND {_MAY_BE_SHOWN}
             ON CONFLICT DO NOTHING RETURNING lineage
         ), claimed AS (
             UPDATE tasks t SET status = 'claimed', worker_id = p.worker_id, claimed_at = now(),
@@ -225,7 +227,7 @@ async def write_claims(
             (SELECT NOT %s OR EXISTS (SELECT FROM tasks q WHERE q.status = 'queued'
                 AND q.id NOT IN (SELECT task_id COLLATE "C" FROM pick)))
         FROM claimed c JOIN leased l ON l.task_id = c.id JOIN task_inputs i ON i.task_id = c.id
-        """,
+        """,  # noqa: S608 - own conditions
         (
             text_array([c.task_id for c in claims]),
             text_array([c.worker_id for c in claims]),
