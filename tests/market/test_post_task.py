@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from tests.market.steps import balance, claim, misfit, post, refused
+from tests.market.steps import balance, claim, misfit, post, refused, sql
 from tests.running import Json, Node
 
 POSTED = {"id", "status", "category", "price_cents", "balance_cents", "created_at"}
@@ -45,6 +45,21 @@ async def test_messages_come_back_as_they_were_posted(node: Node) -> None:
     assert "prompt" not in read
     assert "prompt" not in claimed
     await node.prove()
+
+
+async def test_null_is_as_good_as_nothing(node: Node) -> None:
+    buyer = await node.buyer()
+    nothing = dict.fromkeys(
+        (
+            *("messages", "category", "min_tier", "max_price_cents", "conversation_id"),
+            *("metadata", "dry_run"),
+        )
+    )
+
+    posted = await buyer.ok("POST", "/api/task", {"prompt": "hello", **nothing}, 201)
+
+    assert (posted["status"], posted["category"]) == ("queued", "general")
+    assert await sql(node, "SELECT min_tier FROM tasks") == [(0,)]
 
 
 async def test_a_prompt_reaches_the_worker_as_prompt_and_as_messages(node: Node) -> None:

@@ -67,7 +67,7 @@ BAD_PREFERENCES: list[Json] = [
     {"max_concurrent": 0},
     {"max_concurrent": 1001},
     {"max_concurrent": "10"},
-    {"max_concurrent": None},
+    {"max_concurrent": [None]},
     {"daily_limit": -1},
     {"daily_limit": 2**70},
     {"colour": "red"},
@@ -129,6 +129,42 @@ async def test_a_profile_is_changed_field_by_field(node: Node) -> None:
     assert after["schedule"] is after["name"] is None
     assert await worker.ok("PATCH", "/api/worker/profile", {}) == after
     assert await worker.ok("GET", "/api/worker/me") == after
+
+
+NOTHING: Json = {
+    "categories": None,
+    "min_earning_cents": None,
+    "max_concurrent": None,
+    "daily_limit": None,
+}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        dict.fromkeys(("name", "model", "capabilities", "preferences")),
+        {"preferences": NOTHING},
+    ],
+)
+async def test_null_is_as_good_as_nothing_to_connect(node: Node, body: Json) -> None:
+    made = await node.anyone().ok("POST", "/api/worker/connect", body, 201)
+    me = await node.party(made["worker_id"], made["token"]).ok("GET", "/api/worker/me")
+    assert me["capabilities"] == []
+    assert me["preferences"] == NOTHING | {"min_earning_cents": 0, "max_concurrent": 10}
+
+
+async def test_null_leaves_what_it_cannot_clear(node: Node) -> None:
+    worker = await node.worker(categories=["coding"], min_earning_cents=7, max_concurrent=20)
+    await worker.ok("PATCH", "/api/worker/profile", {"capabilities": ["web"]})
+
+    after = await worker.ok(
+        "PATCH", "/api/worker/profile", {"capabilities": None, "preferences": NOTHING}
+    )
+    again = await worker.ok("PATCH", "/api/worker/profile", {"preferences": None})
+
+    assert after["capabilities"] == again["capabilities"] == ["web"]
+    assert after["preferences"] == NOTHING | {"min_earning_cents": 7, "max_concurrent": 20}
+    assert again["preferences"] == after["preferences"]
 
 
 async def test_only_wanted_categories_are_handed_out(node: Node) -> None:

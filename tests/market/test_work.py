@@ -161,6 +161,51 @@ async def test_a_batch_is_answered_one_by_one_and_in_order(node: Node) -> None:
     await node.prove()
 
 
+async def test_one_without_its_result_stops_no_other(node: Node) -> None:
+    buyer, worker = await node.buyer(), await node.worker()
+    for _ in range(3):
+        await post(buyer)
+    first, bad, last = await claim_many(worker, 3)
+    empty = {**lease_of(bad), "status": "completed"}
+    batch = {"submissions": [completion(first), empty, completion(last)], "next": {}}
+
+    answer = await worker.ok("POST", "/api/work/submit", batch)
+
+    assert [r["accepted"] for r in answer["receipts"]] == [True, False, True]
+    assert answer["receipts"][1] == {
+        "task_id": bad["task_id"],
+        "accepted": False,
+        "status": 422,
+        "code": "validation_failed",
+        "detail": "result: A completed task needs its result.",
+    }
+    only = await worker.ok("POST", "/api/work/submit", {"submissions": [empty]})
+    assert only["receipts"] == answer["receipts"][1:2]
+    assert await status_of(buyer, bad["task_id"]) == "claimed"
+    assert (await complete(worker, bad))["accepted"] is True
+    await node.prove()
+
+
+async def test_null_is_as_good_as_nothing_in_a_submission(node: Node) -> None:
+    buyer, worker = await node.buyer(), await node.worker()
+    for _ in range(3):
+        await post(buyer)
+    first, second, third = await claim_many(worker, 3)
+    nothing = dict.fromkeys(("submissions", "next", "error", "usage"))
+
+    alone = await worker.ok("POST", "/api/work/submit", {**completion(first), **nothing})
+    nothing = dict.fromkeys(("task_id", "lease_token", "status", "result", "error", "usage"))
+    batch = {"submissions": [completion(second)], "next": {"wait": None, "max": None}}
+    several = await worker.ok("POST", "/api/work/submit", {**nothing, **batch})
+
+    assert (alone["accepted"], "tasks" in alone) == (True, False)
+    assert [r["accepted"] for r in several["receipts"]] == [True]
+    assert several["tasks"] == []
+    failed = {**failure(third), "result": None, "error": None}
+    assert (await worker.ok("POST", "/api/work/submit", failed))["accepted"] is True
+    await node.prove()
+
+
 async def lapse_one(node: Node, claimed: Json) -> None:
     async with node.market.db.transaction() as conn:
         await conn.execute(
@@ -238,7 +283,6 @@ async def test_bodies_that_are_no_submission(node: Node, subtests: pytest.Subtes
         {**good, "submissions": [good]},
         {"submissions": []},
         {"submissions": good},
-        {"submissions": [{**good, "result": None}]},
         {"submissions": [{**good, "next": {}}]},
         {**good, "next": {"max": 0}},
         {**good, "next": {"max": 101}},

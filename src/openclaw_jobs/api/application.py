@@ -25,6 +25,7 @@ __all__ = ["Application", "build_application"]
 
 # Bodies are bounded route by route, by the runtime configuration.
 _NO_FIXED_BODY_LIMIT: Final = None
+_NUMBERS: Final = frozenset({b"wait", b"max", b"limit"})
 _CALLERS: Final = {"wrk_": "worker_id", "byr_": "buyer_id"}
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
@@ -102,6 +103,8 @@ class _Entrance:
             await application.door.enter(scope, options)
             _note_facts(scope)
             _refuse_nul(scope)
+            if not options.page:
+                _drop_empty(scope)
             request = ApiRequest(scope, receive, send)
             if options.page:
                 await application.door.check_page(request)
@@ -128,6 +131,15 @@ def _refuse_nul(scope: Any) -> None:  # noqa: ANN401 - ASGI
         raise not_found()
     if b"%00" in scope["query_string"]:
         raise Problem("validation_failed", "NUL characters are not allowed in the query.")
+
+
+def _drop_empty(scope: Any) -> None:  # noqa: ANN401 - ASGI
+    """In the API's queries a filter that is empty is none: `?cursor=&status=` asks for nothing."""
+    query: bytes = scope["query_string"]
+    if query.endswith(b"=") or b"=&" in query:
+        parts = [part.partition(b"=") for part in query.split(b"&")]
+        kept = [part for part in parts if part[2] or part[0] in _NUMBERS]
+        scope["query_string"] = b"&".join(b"".join(part) for part in kept)
 
 
 def build_application(

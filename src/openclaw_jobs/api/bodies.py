@@ -1,4 +1,8 @@
-"""What comes over the wire in requests, strictly."""
+"""What comes over the wire in requests, strictly.
+
+A field that may be left out may be null as well, which says the same; but null takes back what a
+profile or a rating had.
+"""
 
 from typing import Annotated, Any, Literal
 
@@ -6,7 +10,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from openclaw_jobs.tasks.models import Category, Message
-from openclaw_jobs.workers import Preferences, PreferencesChange, Schedule, Tier
+from openclaw_jobs.workers import PreferencesChange, Schedule, Tier
 
 Name = Annotated[str, Meta(max_length=100)]
 ShortText = Annotated[str, Meta(max_length=2000)]
@@ -28,12 +32,12 @@ class TaskBody(Body, frozen=True, kw_only=True):
 
     prompt: str | None = None
     messages: Annotated[list[Message], Meta(min_length=1, max_length=1000)] | None = None
-    category: Category = "general"
-    min_tier: Tier = "bronze"
+    category: Category | None = "general"
+    min_tier: Tier | None = "bronze"
     max_price_cents: Annotated[int, Meta(ge=0, le=2**53)] | None = None
     conversation_id: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
     metadata: dict[str, Any] | None = None
-    dry_run: bool = False
+    dry_run: bool | None = False
 
 
 class RatingBody(Body, frozen=True, kw_only=True):
@@ -53,25 +57,28 @@ class ConnectBody(Body, frozen=True, kw_only=True):
 
     name: Name | None = None
     model: Name | None = None
-    capabilities: Capabilities = msgspec.field(default_factory=list)
-    preferences: Preferences = Preferences()
+    capabilities: Capabilities | None = None
+    preferences: PreferencesChange | None = None
 
 
 class ProfileBody(Body, frozen=True, kw_only=True):
-    """What a worker changes of itself; what is absent stays."""
+    """What a worker changes of itself; what is absent stays.
+
+    Null clears `name`, `model` and `schedule`; elsewhere it is as absent.
+    """
 
     name: Name | UnsetType | None = UNSET
     model: Name | UnsetType | None = UNSET
-    capabilities: Capabilities | UnsetType = UNSET
-    preferences: PreferencesChange | UnsetType = UNSET
+    capabilities: Capabilities | UnsetType | None = UNSET
+    preferences: PreferencesChange | UnsetType | None = UNSET
     schedule: Schedule | UnsetType | None = UNSET
 
 
 class NextBody(Body, frozen=True, kw_only=True):
     """Ask for the next tasks with a submission, as `GET /api/work/next` would."""
 
-    wait: Wait = 0
-    max: Count = 1
+    wait: Wait | None = 0
+    max: Count | None = 1
 
 
 class SubmissionItem(Body, frozen=True, kw_only=True):
@@ -88,16 +95,14 @@ class SubmissionItem(Body, frozen=True, kw_only=True):
 class SubmitBody(Body, frozen=True, kw_only=True):
     """One submission, or several as `submissions`; and perhaps `next`."""
 
-    task_id: TaskId | UnsetType = UNSET
-    lease_token: LeaseToken | UnsetType = UNSET
-    status: Literal["completed", "failed"] | UnsetType = UNSET
+    task_id: TaskId | None = None
+    lease_token: LeaseToken | None = None
+    status: Literal["completed", "failed"] | None = None
     result: str | None = None
     error: ErrorText | None = None
     usage: dict[str, Any] | None = None
-    submissions: Annotated[list[SubmissionItem], Meta(min_length=1, max_length=100)] | UnsetType = (
-        UNSET
-    )
-    next: NextBody | UnsetType = UNSET
+    submissions: Annotated[list[SubmissionItem], Meta(min_length=1, max_length=100)] | None = None
+    next: NextBody | None = None
 
 
 class HeartbeatBody(Body, frozen=True, kw_only=True):

@@ -14,7 +14,6 @@ from openclaw_jobs.api.openapi import problem_responses
 from openclaw_jobs.api.request import ApiRequest
 from openclaw_jobs.api.services import services_of
 from openclaw_jobs.audit import AuditPage
-from openclaw_jobs.kit.errors import invalid
 from openclaw_jobs.market.inspect_events import DepositRows, list_all_deposits
 from openclaw_jobs.market.manage_parties import (
     list_audit,
@@ -202,8 +201,6 @@ async def audit_log(
     request: ApiRequest, limit: Limit = 50, cursor: FromQuery[str | None] = None
 ) -> AuditPage:
     """Who did what as operator, newest first."""
-    if cursor == "":
-        raise invalid("cursor", "This is no cursor of this list.")
     return await list_audit(services_of(request).market, limit, cursor)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 import psycopg
@@ -92,9 +93,8 @@ async def submit(
     _refuse_suspended(request)
     services = services_of(request)
     items = _items(data)
-    submissions = [_submission(request.worker.worker_id, item) for item in items]
-    answers = await _answers(services, submissions)
-    only = answers[0] if isinstance(data.submissions, UnsetType) else None
+    answers = await _answers(services, request.worker.worker_id, items)
+    only = answers[0] if data.submissions is None else None
     if isinstance(only, Problem):
         raise only
     services.matcher.unblock(frozenset((request.worker.worker_id,)))
@@ -108,9 +108,20 @@ async def submit(
     return schemas.ReceiptList(receipts=receipts, tasks=tasks)
 
 
-async def _answers(services: Services, submissions: list[Submission]) -> list[Answer]:
+async def _answers(
+    services: Services, worker_id: str, items: Sequence[bodies.SubmissionItem]
+) -> list[Answer]:
+    """What becomes of each submission, in order; one that lacks its result stops no other."""
+    misfits = [_misfit_of(item) for item in items]
+    fit = [
+        _submission(worker_id, item)
+        for item, misfit in zip(items, misfits, strict=True)
+        if misfit is None
+    ]
+    settled = iter(await services.submissions.submit_many(fit))
     answers: list[Answer] = []
-    for answer in await services.submissions.submit_many(submissions):
+    for misfit in misfits:
+        answer = next(settled) if misfit is None else misfit
         if isinstance(answer, Exception) and not isinstance(answer, Problem):
             raise answer
         answers.append(answer)
@@ -118,12 +129,12 @@ async def _answers(services: Services, submissions: list[Submission]) -> list[An
 
 
 async def _next_tasks(
-    request: ApiRequest, services: Services, wanted: bodies.NextBody | UnsetType
+    request: ApiRequest, services: Services, wanted: bodies.NextBody | None
 ) -> list[schemas.Assigned] | UnsetType:
-    if isinstance(wanted, UnsetType):
+    if wanted is None:
         return UNSET
     try:
-        claims = await _claim(request, services, wanted.max, wanted.wait)
+        claims = await _claim(request, services, wanted.max or 1, wanted.wait or 0)
     except (Problem, psycopg.Error) as error:
         # What was submitted is settled; its receipt must not be lost to why there is no more.
         if not isinstance(error, Problem) and not is_unavailable(error):
@@ -179,37 +190,29 @@ def _items(data: bodies.SubmitBody) -> list[bodies.SubmissionItem]:
     Raises:
         Problem: `validation_failed` for a mixture of both, or for neither.
     """
-    missing = [f for f in ("task_id", "lease_token", "status") if getattr(data, f) is UNSET]
-    if not isinstance(data.submissions, UnsetType):
+    missing = [f for f in ("task_id", "lease_token", "status") if getattr(data, f) is None]
+    if data.submissions is not None:
         if len(missing) < 3 or data.result is not None or data.error is not None:  # noqa: PLR2004 - all three
             raise _misfit("submissions", "Give one submission or submissions, not both.")
-        return _checked(data.submissions, "submissions[{}].")
-    if (
-        isinstance(data.task_id, UnsetType)
-        or isinstance(data.lease_token, UnsetType)
-        or isinstance(data.status, UnsetType)
-    ):
+        return data.submissions
+    if data.task_id is None or data.lease_token is None or data.status is None:
         raise _misfit(missing[0], "This field is required.")
-    return _checked(
-        [
-            bodies.SubmissionItem(
-                task_id=data.task_id,
-                lease_token=data.lease_token,
-                status=data.status,
-                result=data.result,
-                error=data.error,
-                usage=data.usage,
-            )
-        ],
-        "",
-    )
+    return [
+        bodies.SubmissionItem(
+            task_id=data.task_id,
+            lease_token=data.lease_token,
+            status=data.status,
+            result=data.result,
+            error=data.error,
+            usage=data.usage,
+        )
+    ]
 
 
-def _checked(items: list[bodies.SubmissionItem], path: str) -> list[bodies.SubmissionItem]:
-    for at, item in enumerate(items):
-        if item.status == "completed" and item.result is None:
-            raise _misfit(f"{path.format(at)}result", "A completed task needs its result.")
-    return items
+def _misfit_of(item: bodies.SubmissionItem) -> Problem | None:
+    if item.status == "completed" and item.result is None:
+        return _misfit("result", "A completed task needs its result.")
+    return None
 
 
 def _misfit(field: str, message: str) -> Problem:

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 from litestar import get, patch, post
 from litestar.params import FromQuery, JSONBody, QueryParameter
+from msgspec import UNSET
 
 from openclaw_jobs.api import bodies, render, schemas
 from openclaw_jobs.api.guards import route_options
@@ -24,7 +25,7 @@ from openclaw_jobs.market.worker_account import (
     list_earnings,
 )
 from openclaw_jobs.payments import Earning
-from openclaw_jobs.workers import Profile
+from openclaw_jobs.workers import Preferences, PreferencesChange, Profile
 from openclaw_jobs.workers.rules import effective_standing
 
 _WORKER: list[dict[str, list[str]]] = [{"worker": []}]
@@ -45,8 +46,8 @@ async def connect(request: ApiRequest, data: JSONBody[bodies.ConnectBody]) -> sc
         services_of(request).market,
         name=data.name,
         model=data.model,
-        capabilities=data.capabilities,
-        preferences=data.preferences,
+        capabilities=data.capabilities or [],
+        preferences=(data.preferences or PreferencesChange()).applied_to(Preferences()),
         address=visit_of(request.scope).address,
         replay=request.replay(_connected, status=201),
     )
@@ -89,7 +90,13 @@ async def profile(request: ApiRequest, data: JSONBody[bodies.ProfileBody]) -> sc
     await change_profile(
         services.market,
         worker_id,
-        ProfileChange(data.name, data.model, data.capabilities, data.preferences, data.schedule),
+        ProfileChange(
+            data.name,
+            data.model,
+            UNSET if data.capabilities is None else data.capabilities,
+            UNSET if data.preferences is None else data.preferences,
+            data.schedule,
+        ),
     )
     # Polls parked with the old preferences end, so that the worker asks anew with these.
     services.matcher.dismiss(worker_id)

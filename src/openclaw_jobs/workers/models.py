@@ -40,19 +40,30 @@ class Preferences(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PreferencesChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Preferences to set; what is UNSET stays as it is. The fields are those of `Preferences`."""
+    """Preferences to set; what is UNSET stays as it is. The fields are those of `Preferences`.
+
+    None is "any" or "no limit" where it can be said in preferences, and elsewhere UNSET.
+    """
 
     categories: Annotated[list[Category], Meta(min_length=1, max_length=50)] | UnsetType | None = (
         UNSET
     )
-    min_earning_cents: Annotated[int, Meta(ge=0, le=100_000_000)] | UnsetType = UNSET
-    max_concurrent: Annotated[int, Meta(ge=1, le=1000)] | UnsetType = UNSET
+    min_earning_cents: Annotated[int, Meta(ge=0, le=100_000_000)] | UnsetType | None = UNSET
+    max_concurrent: Annotated[int, Meta(ge=1, le=1000)] | UnsetType | None = UNSET
     daily_limit: Annotated[int, Meta(ge=0, le=1000000000)] | UnsetType | None = UNSET
 
     def applied_to(self, old: Preferences) -> Preferences:
         """`old` with what is set here."""
-        changes = {f: v for f in self.__struct_fields__ if (v := getattr(self, f)) is not UNSET}
+        changes = {
+            field: value
+            for field in self.__struct_fields__
+            if (value := getattr(self, field)) is not UNSET
+            and (value is not None or field in _NULLABLE)
+        }
         return msgspec.structs.replace(old, **changes)
+
+
+_NULLABLE: Final = frozenset({"categories", "daily_limit"})
 
 
 class WorkerIdentity(msgspec.Struct, frozen=True):
