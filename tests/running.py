@@ -221,7 +221,9 @@ async def running_node(
         )
         server = _Server(config)
         stop = asyncio.Event()
-        loops = [*parts.web_loops, *(parts.loops if background else ())]
+        loops = [*parts.web_loops, *parts.loops]
+        if not background:
+            loops = [loop for loop in parts.web_loops if loop is not parts.due_checks]
         tasks = [asyncio.ensure_future(loop(stop)) for loop in loops]
         # The listener accepts from now on; requests wait until the server has started.
         serving = asyncio.create_task(server.serve(sockets=[listener]))

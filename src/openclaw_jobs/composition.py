@@ -41,6 +41,7 @@ from openclaw_jobs.background import (
     check_budget_job,
     check_jobs,
     deposit_jobs,
+    due_checks_job,
     market_jobs,
     networks_job,
     node_job,
@@ -58,6 +59,7 @@ from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.decide_payout import Providers
 from openclaw_jobs.market.grant_checks import stop_spending
 from openclaw_jobs.market.note_networks import Networks
+from openclaw_jobs.market.queue_checks import DueChecks
 from openclaw_jobs.market.read_metrics import MetricsReader
 from openclaw_jobs.market.read_stats import StatsReader
 from openclaw_jobs.market.report_node import forget_node
@@ -132,6 +134,7 @@ class Parts:
         site: What those of the pages work with.
         drain: Lets parked requests go, before the server stops to listen.
         web_loops: What runs in a `web` process beside the server.
+        due_checks: The one of them that queues hidden tasks.
         loops: The periodic jobs of a `background` process.
     """
 
@@ -141,6 +144,7 @@ class Parts:
     site: Site
     drain: Callable[[], Awaitable[None]]
     web_loops: Sequence[Loop]
+    due_checks: Loop
     loops: Sequence[Loop]
 
 
@@ -178,42 +182,30 @@ def compose(runtime: Runtime) -> Parts:
     )
     market.bus.on_queue(matcher.wake)
 
-    def periodic(job: Periodic) -> Loop:
-        return partial(repeat, job, market.rng, metrics=market.metrics, tracing=market.tracing)
-
     async def drain() -> None:
         runtime.draining.set()
+        due.stop()
         await matcher.stop()
         market.bus.close()
 
-    async def match(stop: asyncio.Event) -> None:
-        matcher.start()
-        await stop.wait()
-        await matcher.stop()
-
-    async def report(stop: asyncio.Event) -> None:
-        await periodic(node_job(market, matcher, runtime.node_id))(stop)
-        await forget_node(market, runtime.node_id)
-
-    async def spend(stop: asyncio.Event) -> None:
-        await periodic(check_budget_job(market))(stop)
-        await stop_spending(market)
-
-    async def sight(stop: asyncio.Event) -> None:
-        await periodic(sightings_job(market))(stop)
-        await write_sightings(market)
-
     networks = Networks(market)
+    services = open_services(
+        market,
+        matcher,
+        providers=runtime.providers,
+        can_mail=runtime.mailer is not None,
+        networks=networks,
+    )
+    due = DueChecks(market, services.posts.submit)
+
+    async def queue_due(stop: asyncio.Event) -> None:
+        await _periodic(market, due_checks_job(due))(stop)
+        await due.finish()
+
     rails = reconciled_rails(runtime.desk.gateway, runtime.providers)
     return Parts(
         authenticator=DatabaseAuthenticator(market),
-        services=open_services(
-            market,
-            matcher,
-            providers=runtime.providers,
-            can_mail=runtime.mailer is not None,
-            networks=networks,
-        ),
+        services=services,
         route_handlers=[
             health_router(market.db),
             page_router(),
@@ -226,16 +218,45 @@ def compose(runtime: Runtime) -> Parts:
         ],
         site=open_pages(runtime, matcher, rails),
         drain=drain,
-        web_loops=[
-            match,
-            report,
-            spend,
-            periodic(networks_job(networks)),
-            sight,
-            partial(watch_lag, market.metrics),
-        ],
-        loops=[periodic(job) for job in _jobs(runtime, rails)],
+        web_loops=[*_web_loops(runtime, matcher, networks), queue_due],
+        due_checks=queue_due,
+        loops=[_periodic(market, job) for job in _jobs(runtime, rails)],
     )
+
+
+def _periodic(market: Market, job: Periodic) -> Loop:
+    return partial(repeat, job, market.rng, metrics=market.metrics, tracing=market.tracing)
+
+
+def _web_loops(runtime: Runtime, matcher: Matcher, networks: Networks) -> list[Loop]:
+    """What each web process does for itself."""
+    market = runtime.market
+
+    async def match(stop: asyncio.Event) -> None:
+        matcher.start()
+        await stop.wait()
+        await matcher.stop()
+
+    async def report(stop: asyncio.Event) -> None:
+        await _periodic(market, node_job(market, matcher, runtime.node_id))(stop)
+        await forget_node(market, runtime.node_id)
+
+    async def spend(stop: asyncio.Event) -> None:
+        await _periodic(market, check_budget_job(market))(stop)
+        await stop_spending(market)
+
+    async def sight(stop: asyncio.Event) -> None:
+        await _periodic(market, sightings_job(market))(stop)
+        await write_sightings(market)
+
+    return [
+        match,
+        report,
+        spend,
+        _periodic(market, networks_job(networks)),
+        sight,
+        partial(watch_lag, market.metrics),
+    ]
 
 
 def _jobs(runtime: Runtime, rails: Sequence[RailRecords]) -> list[Periodic]:

@@ -5,7 +5,7 @@ from typing import Any
 from openclaw_jobs.buyers import suspend
 from openclaw_jobs.kit.errors import Problem
 from openclaw_jobs.kit.idempotency import Replayed, ReplayKey, StoredAnswer
-from openclaw_jobs.market.post_task import Post, PostedTask, TaskOrder, post_tasks
+from openclaw_jobs.market.post_task import Answer, Post, PostedTask, TaskOrder, post_tasks
 from openclaw_jobs.market.unit import Replay, begin
 from tests.running import Node, Party
 
@@ -32,7 +32,7 @@ def keyed(buyer: Party, key: str, body: bytes = b"a" * 32) -> Replay[PostedTask]
     )
 
 
-def codes(answers: list[PostedTask | Exception]) -> list[str]:
+def codes(answers: list[Answer | Exception]) -> list[str]:
     return [
         answer.code if isinstance(answer, Problem) else type(answer).__name__ for answer in answers
     ]

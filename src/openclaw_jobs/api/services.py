@@ -12,8 +12,10 @@ from openclaw_jobs.kit.batching import Coalescer
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.decide_payout import Providers
 from openclaw_jobs.market.note_networks import Networks
-from openclaw_jobs.market.post_task import Post, PostedTask, post_tasks
+from openclaw_jobs.market.post_task import Answer as Posted
+from openclaw_jobs.market.post_task import Post, PostedTask, as_posted, post_tasks
 from openclaw_jobs.market.submit_work import Answer, Submission, submit_work
+from openclaw_jobs.market.take_due import HiddenPost
 from openclaw_jobs.market.unit import refuse_once
 
 _STATE_KEY: Final = "services"
@@ -34,7 +36,7 @@ class Services:
         market: What the use cases work with.
         matcher: Where polls are parked.
         submissions: Where submissions share a transaction.
-        posts: Where orders of tasks share a transaction.
+        posts: Where orders of tasks, and hidden tasks, share a transaction.
         providers: Who pays workers, as far as this server is set up for it.
         can_mail: Whether letters leave this server.
         networks: Notes from where workers call.
@@ -43,10 +45,14 @@ class Services:
     market: Market
     matcher: Matcher
     submissions: Coalescer[Submission, Answer]
-    posts: Coalescer[Post, PostedTask]
+    posts: Coalescer[Post | HiddenPost, Posted]
     providers: Providers
     can_mail: bool
     networks: Networks
+
+    async def post(self, post: Post) -> PostedTask:
+        """Have an order taken with those that come at the same time; raises as `post_task`."""
+        return as_posted(await self.posts.submit(post))
 
 
 def open_services(

@@ -60,7 +60,7 @@ async def post_one(
         quote = await quote_task(services.market, order, request.replay(render.task_quote))
         return Response(render.task_quote(quote), status_code=200)
     replay = request.replay(render.posted_task, status=201)
-    posted = await services.posts.submit(Post(order, replay))
+    posted = await services.post(Post(order, replay))
     note("task_id", posted.task_id)
     return Response(render.posted_task(posted))
 

@@ -19,7 +19,7 @@ from openclaw_jobs.market.note_networks import Networks
 from openclaw_jobs.market.open_deposit import end_unborn_deposits
 from openclaw_jobs.market.post_fees import post_fees
 from openclaw_jobs.market.prove_regularly import prove_regularly
-from openclaw_jobs.market.queue_checks import follow_due
+from openclaw_jobs.market.queue_checks import DueChecks
 from openclaw_jobs.market.reconcile import reconcile_daily
 from openclaw_jobs.market.recover_leases import recover
 from openclaw_jobs.market.release_earnings import release_earnings
@@ -60,15 +60,19 @@ def market_jobs(market: Market, *, replays_for: timedelta, events_for: timedelta
 def check_jobs(market: Market) -> list[Periodic]:
     """The jobs of checks; any number of processes may run them.
 
-    Each begins at once when this process has something for it, and within a second when another
-    has.
+    What is ready is judged a moment after this process made it so, and within about a second when
+    another has.
     """
     return [
-        Periodic("due-checks", LOOK_EVERY_S, partial(follow_due, market), market.checks_due),
         Periodic("judge-checks", LOOK_EVERY_S, partial(follow_ready, market), market.checks_ready),
         Periodic("stop-suspects", 3.0, partial(stop_suspects, market)),
         Periodic("review-tiers", 10.0, partial(review_tiers, market)),
     ]
+
+
+def due_checks_job(due: DueChecks) -> Periodic:
+    """What each web process does for itself: put hidden tasks among its buyers' posts."""
+    return Periodic("due-checks", LOOK_EVERY_S, due.look, due.wake)
 
 
 def check_budget_job(market: Market) -> Periodic:

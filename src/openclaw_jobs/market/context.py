@@ -47,7 +47,7 @@ class Market:
         rng: Chance, injected so that a test can hold it still.
         durations: What this process has seen of how long tasks take.
         checks: What this process may still spend on checks.
-        checks_due: Set when a check may have a hidden task to queue.
+        checks_due: Set when a check may soon have a hidden task to queue.
         checks_ready: Set when a check may have results to compare.
         metrics: What this process counts of itself.
         tracing: Makes spans, where it is on.

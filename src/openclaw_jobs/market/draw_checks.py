@@ -12,8 +12,11 @@ from openclaw_jobs.quality.checks import CheckKind, NewCheck
 LOOK_EVERY_S: Final = 1.0
 """How often it is looked for checks that other processes have made due."""
 
+AHEAD_S: Final = 1.5
+"""What is due within this has a timer; it is longer than the pause between two looks."""
+
 SPACING_S: Final = 0.05
-"""The least pause between two looks, however many are due: then they share a transaction."""
+"""The least pause between two looks, however many are asked for."""
 
 
 def draw_shadow(
@@ -84,7 +87,6 @@ def reserve(market: Market, unit: Unit, cents: int) -> bool:
 def random_delay(market: Market, unit: Unit) -> float:
     """After how many seconds a hidden task is queued: any time up to the longest alike."""
     seconds = market.rng.random() * float(market.config.quality.check_delay_seconds)
-    # What is due later is found in time without being woken.
-    if seconds <= LOOK_EVERY_S and (unit.due_in_seconds is None or seconds < unit.due_in_seconds):
-        unit.due_in_seconds = seconds
+    # What is due later is found in time by the next look.
+    unit.due_soon |= seconds <= AHEAD_S
     return seconds

@@ -1,4 +1,12 @@
-"""A buyer posts a task: price, charge, queue; or only asks what it would cost."""
+"""A buyer posts a task: price, charge, queue; or only asks what it would cost.
+
+Orders that arrive together share one transaction, and hidden tasks that are due join it. Nobody can
+wait for each other in a circle by it: it takes the balances of its buyers first, when nothing that
+others wait for is held. Checks and gold tasks come next and are never waited for; others wait for
+checks while they hold balances, and for balances while they hold gold tasks. The sums of a buyer
+are changed by nobody who does not hold its balances, and the events' sequences come last, in one
+order by everybody.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -19,6 +27,7 @@ from openclaw_jobs.buyers import (
 from openclaw_jobs.db import is_unavailable
 from openclaw_jobs.economy import price_bonus_seconds, price_cents
 from openclaw_jobs.kit.errors import Problem, invalid
+from openclaw_jobs.kit.failpoints import failpoint
 from openclaw_jobs.kit.idempotency import Replayed, ReplayKey, StoredAnswer
 from openclaw_jobs.kit.ids import new_id
 from openclaw_jobs.kit.money import format_cents
@@ -30,15 +39,9 @@ from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.draw_checks import draw_shadow
 from openclaw_jobs.market.grant_checks import grant_if_due
 from openclaw_jobs.market.look_at_texts import note_prompt
-from openclaw_jobs.market.unit import (
-    Replay,
-    Unit,
-    begin,
-    check_first_time,
-    is_remembered,
-    run,
-)
-from openclaw_jobs.quality import store_checks
+from openclaw_jobs.market.take_due import Due, HiddenPost, HiddenPosted, due_task, joined, take_due
+from openclaw_jobs.market.unit import Replay, Unit, begin, check_first_time, is_remembered, run
+from openclaw_jobs.quality import store_checks, store_due
 from openclaw_jobs.quality.checks import NewCheck
 from openclaw_jobs.tasks import Message, NewTask, store
 from openclaw_jobs.tasks.rules import input_chars, queue_rank
@@ -146,6 +149,10 @@ class Post(msgspec.Struct, frozen=True):
     replay: Replay[PostedTask] | None
 
 
+Answer = PostedTask | HiddenPosted
+"""What comes of a `Post`, or of a `HiddenPost`."""
+
+
 async def post_task(
     market: Market, order: TaskOrder, replay: Replay[PostedTask] | None
 ) -> PostedTask:
@@ -157,16 +164,16 @@ async def post_task(
             of its idempotency key.
     """
     (answer,) = await post_tasks(market, [Post(order, replay)])
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
+    return as_posted(answer)
 
 
-async def post_tasks(market: Market, posts: Sequence[Post]) -> list[PostedTask | Exception]:
-    """Handle orders of any buyers in one transaction; answers in order, each on its own.
+async def post_tasks(
+    market: Market, posts: Sequence[Post | HiddenPost]
+) -> list[Answer | Exception]:
+    """Handle orders of any buyers, and hidden tasks, in one transaction; answers in order.
 
     A refused order changes nothing and keeps nobody else's from being taken. Should the database
-    refuse the whole (it has no reason to), each order is tried alone.
+    refuse the whole (it has no reason to), each is tried alone.
     """
     await grant_if_due(market)
     try:
@@ -176,13 +183,37 @@ async def post_tasks(market: Market, posts: Sequence[Post]) -> list[PostedTask |
         if len(posts) == 1 or is_unavailable(error):
             raise
         _log.error("post_batch_refused", error=type(error).__name__, size=len(posts))
-        return [(await post_tasks(market, [post]))[0] for post in posts]
+        return [await _post_alone(market, post) for post in posts]
     for post, answer in zip(posts, answers, strict=True):
-        _look_at(market, post.order, answer)
+        if isinstance(post, Post):
+            _look_at(market, post.order, answer)
     return answers
 
 
-def _look_at(market: Market, order: TaskOrder, answer: PostedTask | Exception) -> None:
+async def _post_alone(market: Market, post: Post | HiddenPost) -> Answer | Exception:
+    try:
+        (answer,) = await post_tasks(market, [post])
+    except (psycopg.DatabaseError, ledger.LedgerError) as error:
+        # Its own answer, and no one else's: the others may be committed by now.
+        return error
+    return answer
+
+
+def as_posted(answer: Answer | Exception) -> PostedTask:
+    """The answer to a `Post`.
+
+    Raises:
+        Replayed: As `post_task`.
+        Problem: As `post_task`.
+    """
+    if isinstance(answer, Exception):
+        raise answer
+    if not isinstance(answer, PostedTask):
+        raise TypeError("an order is answered with its task")
+    return answer
+
+
+def _look_at(market: Market, order: TaskOrder, answer: Answer | Exception) -> None:
     if isinstance(answer, PostedTask):
         note_prompt(market, order.buyer_id, answer.task_id, order.prompt, order.messages)
 
@@ -194,49 +225,55 @@ async def post_within(market: Market, unit: Unit, order: TaskOrder) -> PostedTas
         Problem: As `post_task`; nothing has been written then.
     """
     (answer,) = await _Batch(market, unit, [Post(order, None)]).run()
-    if isinstance(answer, Exception):
-        raise answer
-    _look_at(market, order, answer)
-    return answer
+    posted = as_posted(answer)
+    _look_at(market, order, posted)
+    return posted
 
 
 class _Batch:
     """The state of one transaction."""
 
-    def __init__(self, market: Market, unit: Unit, posts: Sequence[Post]) -> None:
+    def __init__(self, market: Market, unit: Unit, posts: Sequence[Post | HiddenPost]) -> None:
         self._market = market
         self._unit = unit
         self._posts = posts
-        self._answers: dict[int, PostedTask | Exception] = {}
+        self._answers: dict[int, Answer | Exception] = {}
         self._tasks: list[NewTask] = []
         self._traces: list[tuple[str, Trace]] = []
         self._checks: list[NewCheck] = []
+        self._joined: list[store_due.Joined] = []
 
-    async def run(self) -> list[PostedTask | Exception]:
+    async def run(self) -> list[Answer | Exception]:
         """Sort out what was answered before or is refused, and write the rest set by set."""
         conn = self._unit.conn
         await self._check_keys()
-        left = [at for at in range(len(self._posts)) if at not in self._answers]
-        buyers = [self._posts[at].order.buyer_id for at in left]
+        left = [(at, post) for at, post in enumerate(self._posts) if at not in self._answers]
+        buyers = [post.order.buyer_id for _, post in left if isinstance(post, Post)]
         # Suspension is read behind the lock: an account that is being deleted holds it.
-        balances = await ledger.lock_balances(conn, buyers) if left else {}
-        suspended = await suspended_among(conn, buyers) if left else set()
-        for at in left:
-            order = self._posts[at].order
+        balances = await ledger.lock_balances(conn, buyers) if buyers else {}
+        suspended = await suspended_among(conn, buyers) if buyers else set()
+        wanted = [post.check_id for _, post in left if isinstance(post, HiddenPost)]
+        due = await take_due(self._market, self._unit, wanted)
+        # In the order in which they came, whatever they are: their ids are made here.
+        for at, post in left:
+            if isinstance(post, HiddenPost):
+                self._answers[at] = self._take_hidden(due.pop(post.check_id, None))
+                continue
+            order = post.order
             try:
                 self._answers[at] = self._take(order, suspended, balances[order.buyer_id])
             except Problem as problem:
                 self._answers[at] = problem
         if self._tasks:
             await self._write()
-        await self._keep([at for at in left if self._posts[at].replay is not None])
+        await self._keep([at for at, _ in left])
         return [self._answers[at] for at in range(len(self._posts))]
 
     async def _check_keys(self) -> None:
         """Hold the idempotency keys; answer those that were answered, or are being handled."""
         keys: dict[tuple[str, str, str], tuple[int, ReplayKey]] = {}
         for at, post in enumerate(self._posts):
-            if post.replay is not None:
+            if isinstance(post, Post) and post.replay is not None:
                 key = post.replay.key
                 name = (key.caller, key.route, key.key)
                 if name in keys:
@@ -299,39 +336,60 @@ class _Batch:
         self._unit.queue(task.category)
         return PostedTask(task_id, task.category, price, balance, now)
 
+    def _take_hidden(self, due: Due | None) -> HiddenPosted:
+        """Queue what can be queued; None was not due any more, or has to wait."""
+        if due is None:
+            return HiddenPosted(None)
+        task = due_task(self._market, self._unit, due, new_id("task"))
+        self._tasks.append(task)
+        self._joined.append(joined(due, task.task_id))
+        price = task.price_cents
+        self._unit.tell(None, "task.queued", task.task_id, status="queued", price_cents=price)
+        self._unit.queue(task.category)
+        return HiddenPosted(task.task_id)
+
     async def _write(self) -> None:
-        buyers = [t.buyer_id or "" for t in self._tasks]
-        charges = [
-            ledger.task_charge(t.task_id, buyer, t.promo_cents, t.price_cents - t.promo_cents)
-            for t, buyer in zip(self._tasks, buyers, strict=True)
-        ]
         await store.insert_tasks(self._unit.conn, self._tasks)
         if self._traces:
             await store_traces.insert_traces(self._unit.conn, self._traces)
         if self._checks:
             await store_checks.insert_checks(self._unit.conn, self._checks)
+        charges = [_charge(task) for task in self._tasks]
         await ledger.post(self._unit.conn, [charge for charge in charges if charge is not None])
         await update_totals(
             self._unit.conn,
             [
-                TotalsChange(buyer, spent_cents=t.price_cents)
-                for t, buyer in zip(self._tasks, buyers, strict=True)
+                TotalsChange(task.buyer_id, spent_cents=task.price_cents)
+                for task in self._tasks
+                if task.buyer_id is not None
             ],
         )
+        if self._joined:
+            await store_due.set_queued(self._unit.conn, self._joined)
+            failpoint("check.queued")
 
-    async def _keep(self, keyed: Sequence[int]) -> None:
+    async def _keep(self, left: Sequence[int]) -> None:
         """Store the answers that a repeated request gets again."""
         kept: list[tuple[ReplayKey, StoredAnswer]] = []
-        for at in keyed:
-            replay, answer = self._posts[at].replay, self._answers[at]
-            if replay is None:
+        for at in left:
+            post, answer = self._posts[at], self._answers[at]
+            if isinstance(post, HiddenPost) or post.replay is None:
                 continue
+            replay = post.replay
             if isinstance(answer, PostedTask):
                 kept.append((replay.key, replay.answer(answer)))
             elif isinstance(answer, Problem) and is_remembered(answer):
                 kept.append((replay.key, replay.refusal(answer)))
         if kept:
             await store_replays.insert_replays(self._unit.conn, kept)
+
+
+def _charge(task: NewTask) -> ledger.Transfer | None:
+    """Into escrow: from its buyer, or from what checks cost."""
+    if task.buyer_id is None:
+        return ledger.check_charge(task.task_id, task.price_cents)
+    paid = task.price_cents - task.promo_cents
+    return ledger.task_charge(task.task_id, task.buyer_id, task.promo_cents, paid)
 
 
 def _json(value: object) -> str | None:

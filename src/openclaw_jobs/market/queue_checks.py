@@ -1,161 +1,144 @@
 """The hidden tasks of checks join the queue, each at its own random time."""
 
 import asyncio
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Awaitable, Callable
 from typing import Final
 
-from openclaw_jobs import ledger
-from openclaw_jobs.economy import price_bonus_seconds
-from openclaw_jobs.kit.failpoints import failpoint
-from openclaw_jobs.kit.ids import new_id
+import structlog
+
+from openclaw_jobs.db import is_unavailable
 from openclaw_jobs.market.context import Market
-from openclaw_jobs.market.draw_checks import LOOK_EVERY_S, SPACING_S
+from openclaw_jobs.market.draw_checks import AHEAD_S, SPACING_S
 from openclaw_jobs.market.end_tasks import refund_tasks
+from openclaw_jobs.market.post_task import post_tasks
+from openclaw_jobs.market.take_due import HiddenPost, HiddenPosted
 from openclaw_jobs.market.unit import Unit, begin
-from openclaw_jobs.quality import store_checks as store
-from openclaw_jobs.quality import store_hidden as hidden
-from openclaw_jobs.quality.checks import MAX_READERS, Check
-from openclaw_jobs.tasks import NewTask
+from openclaw_jobs.quality import store_checks, store_due
 from openclaw_jobs.tasks import store as tasks
-from openclaw_jobs.tasks.rules import queue_rank
 
 _LATE_S: Final = 60.0
 """What is so late, after a time without a process for it, is spread anew and comes in no burst."""
 
-_LATER_S: Final = (0.5, 5.0)
-"""How much later it is looked again whether an original has left the queue."""
+_SPREAD_S: Final = 1.0
+"""What is overdue by less comes at a random time within this, or within as long as it is late."""
 
-_BATCH: Final = 50
-_AT_ONCE: Final = 4
+_GRAIN_S: Final = 0.002
+"""A timer may go off so much too early, and the database would not find its check due."""
+
+_TRY_AGAIN_S: Final = 30.0
+"""How long this process leaves a check alone that it could not queue."""
+
+_MOST: Final = 1000
 _MAX_BATCHES: Final = 100
+_log = structlog.get_logger(__name__)
 
 
 async def queue_checks(market: Market) -> int:
-    """Queue every copy, gold task and arbiter that is due; how many.
+    """Queue every copy, gold task and arbiter that is due, at once; how many.
 
-    Any number of processes may call this: each takes what nobody else is taking.
+    Any number of processes may call this: each takes what nobody else is taking. What is late is
+    given another time instead.
     """
     queued = 0
     for _ in range(_MAX_BATCHES):
-        due = await _count_due(market)
-        if due == 0:
-            break
-        # Nearly always one in a transaction, as posted tasks are: several would have ids of one
-        # millisecond, and the first of them would wait for the others before it can be claimed.
-        each = -(-due // _AT_ONCE)
-        done = await asyncio.gather(
-            *(_queue_some(market, min(each, _BATCH)) for _ in range(min(due, _AT_ONCE))),
-            return_exceptions=True,
-        )
-        for failed in done:
-            if isinstance(failed, BaseException):
-                raise failed
-        locked, fresh = (sum(pair[at] for pair in done if isinstance(pair, tuple)) for at in (0, 1))
-        queued += fresh
-        if locked == 0:
+        due = await _look(market, 0.0)
+        joined = 0
+        for check_id, _ in due:
+            (answer,) = await post_tasks(market, [HiddenPost(check_id)])
+            joined += isinstance(answer, HiddenPosted) and answer.task_id is not None
+        queued += joined
+        if joined == 0:
             break
     return queued
 
 
-async def _count_due(market: Market) -> int:
-    """How many are due; what is late was given another time before."""
+async def _look(market: Market, ahead_seconds: float) -> list[tuple[str, float]]:
+    """What is due within so many seconds, and in how many; what is late gets another time."""
     delay = float(market.config.quality.check_delay_seconds)
     async with market.db.read() as conn:
-        due, late = await store.count_due(conn, _LATE_S)
-    if late == 0 or delay <= _LATE_S:
-        return due
+        soon = await store_due.select_soon(conn, ahead_seconds, _MOST)
+    if delay <= _LATE_S or not any(seconds < -_LATE_S for _, seconds in soon):
+        return soon
     async with begin(market) as unit:
-        await store.spread_late(unit.conn, _LATE_S, delay)
-    return due - late
+        await store_due.spread_late(unit.conn, _LATE_S, delay)
+    return [(check_id, seconds) for check_id, seconds in soon if seconds >= -_LATE_S]
 
 
-async def _queue_some(market: Market, limit: int) -> tuple[int, int]:
-    """Queue so many at the most; how many were due, and how many joined the queue."""
-    async with begin(market, pipelined=True) as unit:
-        due = await store.lock_due(unit.conn, limit)
-        queued = await _queue(market, unit, due)
-        failpoint("check.queued")
-    return len(due), queued
+class DueChecks:
+    """Has each hidden task queued at its own moment, with what buyers post just then.
 
-
-async def follow_due(market: Market) -> None:
-    """Queue what is due, and be woken when the next is.
-
-    So no hidden task joins the queue at the turn of a second, or with others, but for those that
-    are due in the same moment.
+    Each web process has one, and looks about once a second what comes next. Several may try the
+    same check: the database decides, and it is queued once. In one process it is tried once.
     """
-    market.checks_due.clear()
-    await queue_checks(market)
-    seconds = await _seconds_to_next(market)
-    if seconds is not None and seconds <= LOOK_EVERY_S:
-        asyncio.get_running_loop().call_later(max(0.0, seconds), market.checks_due.set)
-    await asyncio.sleep(SPACING_S)
 
+    def __init__(self, market: Market, queue: Callable[[HiddenPost], Awaitable[object]]) -> None:
+        """`queue` puts one among buyers' posts, and returns when it is committed."""
+        self._market = market
+        self._queue = queue
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._stopped = False
 
-async def _seconds_to_next(market: Market) -> float | None:
-    async with market.db.read() as conn:
-        return await store.next_due_seconds(conn)
+    @property
+    def wake(self) -> asyncio.Event:
+        """Set when this process has made a check that is due soon."""
+        return self._market.checks_due
 
+    async def look(self) -> None:
+        """Set a timer for each check that is due soon and has none."""
+        self.wake.clear()
+        if self._stopped:
+            return
+        for check_id, seconds in await _look(self._market, AHEAD_S):
+            if check_id not in self._timers and not self._stopped:
+                self._set_timer(check_id, self._wait_s(seconds), self._begin)
+        # Looks that are asked for meanwhile share the next one.
+        await asyncio.sleep(SPACING_S)
 
-async def _queue(market: Market, unit: Unit, due: Sequence[Check]) -> int:
-    """Queue the hidden tasks of locked checks, as paid ones of now would be; how many."""
-    made = [(check, await _make(market, unit, check)) for check in due]
-    queued = [(check, task) for check, task in made if task is not None]
-    if not queued:
-        return 0
-    await tasks.insert_tasks(unit.conn, [task for _, task in queued])
-    charges = [ledger.check_charge(task.task_id, task.price_cents) for _, task in queued]
-    await ledger.post(unit.conn, [charge for charge in charges if charge is not None])
-    for check, task in queued:
-        await store.set_queued(unit.conn, check.check_id, task.task_id)
-        if check.gold_id is not None:
-            await hidden.add_exposure(unit.conn, check.gold_id)
-        unit.queue(check.category)
-        unit.tell(None, "task.queued", task.task_id, status="queued", price_cents=task.price_cents)
-    return len(queued)
+    def stop(self) -> None:
+        """Begin nothing more. What is not queued yet stays due, for any process."""
+        self._stopped = True
+        for timer in self._timers.values():
+            timer.cancel()
 
+    async def finish(self) -> None:
+        """Stop, and wait for what is being queued."""
+        self.stop()
+        await asyncio.gather(*self._under_way)
 
-async def _make(market: Market, unit: Unit, check: Check) -> NewTask | None:
-    """The hidden task of a check; None if there can be none, and the check is void."""
-    if not market.config.quality.enabled:
-        await store.set_void(unit.conn, check.check_id, "checks were switched off")
-        return None
-    source = await hidden.select_source(unit.conn, check.original_task_id, check.gold_id)
-    if source is None:
-        await store.set_void(unit.conn, check.check_id, "there is nothing to do again")
-        return None
-    if check.gold_id is None and source.readers >= MAX_READERS:
-        await store.set_void(unit.conn, check.check_id, "enough workers were shown it")
-        return None
-    if source.waiting:
-        # Were its copy shown to the only worker there is, the buyer's own task would find none.
-        seconds = market.rng.uniform(*_LATER_S)
-        await store.postpone(unit.conn, check.check_id, seconds)
-        return None
-    dispatch, price = market.config.dispatch, check.price_cents
-    return NewTask(
-        task_id=new_id("task"),
-        buyer_id=None,
-        category=check.category,
-        price_cents=price,
-        promo_cents=0,
-        min_tier=source.min_tier,
-        queue_rank=queue_rank(unit.now, price_bonus_seconds(dispatch, price)),
-        prompt=source.prompt,
-        messages=source.messages,
-        metadata=None,
-        conversation_id=None,
-        created_at=unit.now,
-        expires_at=unit.now + timedelta(seconds=dispatch.queue_expiry_seconds),
-        check_id=check.check_id,
-        lineage=source.lineage,
-    )
+    def _wait_s(self, seconds: float) -> float:
+        if seconds < 0:
+            seconds = self._market.rng.uniform(0.0, min(_SPREAD_S, -seconds))
+        return seconds + _GRAIN_S
+
+    def _set_timer(self, check_id: str, seconds: float, act: Callable[[str], None]) -> None:
+        # The check has one until its turn is over, be it that the timer has gone off.
+        self._timers[check_id] = asyncio.get_running_loop().call_later(seconds, act, check_id)
+
+    def _begin(self, check_id: str) -> None:
+        task = asyncio.create_task(self._try(check_id))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _try(self, check_id: str) -> None:
+        try:
+            await self._queue(HiddenPost(check_id))
+        except Exception as error:  # noqa: BLE001 - whatever it was, others must go on
+            # It is due as before: the next look finds it, or one after a pause if it is at fault.
+            if not is_unavailable(error):
+                _log.exception("check_not_queued", check=check_id)
+                self._set_timer(check_id, _TRY_AGAIN_S, self._forget)
+                return
+            _log.warning("check_not_queued", check=check_id, error=type(error).__name__)
+        self._forget(check_id)
+
+    def _forget(self, check_id: str) -> None:
+        del self._timers[check_id]
 
 
 async def end_leftovers(unit: Unit, limit: int) -> int:
     """Take copies out of the queue whose check ended before anybody took them; how many."""
-    left = await store.lock_leftovers(unit.conn, limit)
+    left = await store_checks.lock_leftovers(unit.conn, limit)
     if left:
         ended = await tasks.expire(unit.conn, left)
         await refund_tasks(unit, ended, "expired")

@@ -24,6 +24,9 @@ T = TypeVar("T")
 _UNREAD_STREAMS: Final = 256
 """So many that hidden tasks seldom wait for each other's sequence, and few enough to be kept."""
 
+_JUDGED_AFTER_S: Final = (0.2, 1.0)
+"""After how long, at random, a check is looked at that has its results."""
+
 _NEVER_STORED = frozenset({401, 413, 429})
 _SERVER_ERROR = 500
 
@@ -43,7 +46,7 @@ class Unit:
         reserved_cents: What it has taken of this process's budget of checks.
         paid_cents: What it settled of buyers' tasks.
         paid_claims: How many of buyers' tasks it handed out.
-        due_in_seconds: After how long the first of its checks has a hidden task to queue, if soon.
+        due_soon: Whether a check of it has a hidden task to queue soon.
         checks_ready: Whether a check may have results to compare.
     """
 
@@ -56,7 +59,7 @@ class Unit:
         self.reserved_cents = 0
         self.paid_cents = 0
         self.paid_claims = 0
-        self.due_in_seconds: float | None = None
+        self.due_soon = False
         self.checks_ready = False
 
     def tell(
@@ -83,7 +86,7 @@ class Unit:
         self.events.clear()
         self.queued.clear()
         self.paid_cents = self.paid_claims = 0
-        self.due_in_seconds = None
+        self.due_soon = False
         self.checks_ready = False
 
 
@@ -139,10 +142,13 @@ async def _begin(market: Market, *, pipelined: bool) -> AsyncIterator[Unit]:
     failpoint("transaction.committed")
     if unit.paid_cents or unit.paid_claims:
         market.checks.count(paid_cents=unit.paid_cents, paid_claims=unit.paid_claims)
-    if unit.due_in_seconds is not None:
-        asyncio.get_running_loop().call_later(unit.due_in_seconds, market.checks_due.set)
+    if unit.due_soon:
+        market.checks_due.set()
     if unit.checks_ready:
-        market.checks_ready.set()
+        # Not at once: what comparing costs would fall on whatever a worker asks after handing in
+        # a hidden task, and tell it by the time that takes.
+        wait = market.rng.uniform(*_JUDGED_AFTER_S)
+        asyncio.get_running_loop().call_later(wait, market.checks_ready.set)
     if unit.events or unit.queued:
         market.bus.publish(
             Wake(

@@ -1,8 +1,11 @@
 """SQL of what hidden tasks are made of: an original's text, or a gold task's."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from openclaw_jobs.db import Connection
+from openclaw_jobs.db.arrays import text_array
 
 MAX_EXPOSURES = 5
 """A gold task that so many workers were shown retires, since they might talk of it."""
@@ -11,8 +14,8 @@ MAX_EXPOSURES = 5
 class Source(msgspec.Struct, frozen=True):
     """What is to be done again, by whom at the least, and how many were shown it.
 
-    `lineage` is what all tasks with this text have in common; `waiting`: the original itself is
-    still in the queue.
+    `lineage` is what all tasks with this text have in common; `waiting`: it cannot be queued yet,
+    as the original itself is still in the queue, or the gold task is held by somebody else.
     """
 
     lineage: str
@@ -23,36 +26,31 @@ class Source(msgspec.Struct, frozen=True):
     waiting: bool
 
 
-async def select_source(
-    conn: Connection, original_task_id: str | None, gold_id: str | None
-) -> Source | None:
-    """The text of a check's hidden task.
+async def lock_sources(conn: Connection, check_ids: Sequence[str]) -> dict[str, Source]:
+    """The texts of the hidden tasks of locked checks; gold tasks are locked too, or `waiting`.
 
-    None if there is none any more: it was erased, the gold task was retired by an operator, or
-    the original ended without a result.
+    A check is left out that has none any more: it was erased, the gold task was retired by an
+    operator, or the original ended without a result.
     """
     cursor = await conn.execute(
         """
-        SELECT coalesce(t.lineage, t.id), i.prompt, i.messages, t.min_tier,
+        WITH held AS (
+            SELECT g.id, g.retired_at FROM golds g
+            WHERE g.id = ANY(SELECT gold_id FROM checks WHERE id = ANY(%(checks)s::text[]))
+            ORDER BY g.id FOR UPDATE SKIP LOCKED
+        )
+        SELECT c.id, coalesce(t.lineage, t.id), i.prompt, i.messages, t.min_tier,
             (SELECT count(*) FROM lineage_readers r WHERE r.lineage = coalesce(t.lineage, t.id)),
             t.status = 'queued'
-        FROM tasks t JOIN task_inputs i ON i.task_id = t.id
-        WHERE t.id = %(original)s AND t.status NOT IN ('failed', 'cancelled', 'expired')
-            AND num_nonnulls(i.prompt, i.messages) = 1
-        UNION ALL SELECT id, prompt, messages, 0, 0, false FROM golds
-        WHERE id = %(gold)s AND retired_at IS NULL
+        FROM checks c JOIN tasks t ON t.id = c.original_task_id
+        JOIN task_inputs i ON i.task_id = t.id
+        WHERE c.id = ANY(%(checks)s::text[]) AND num_nonnulls(i.prompt, i.messages) = 1
+            AND t.status NOT IN ('failed', 'cancelled', 'expired')
+        UNION ALL
+        SELECT c.id, g.id, g.prompt, g.messages, 0, 0, h.id IS NULL
+        FROM checks c JOIN golds g ON g.id = c.gold_id LEFT JOIN held h ON h.id = g.id
+        WHERE c.id = ANY(%(checks)s::text[]) AND g.retired_at IS NULL AND h.retired_at IS NULL
         """,
-        {"original": original_task_id, "gold": gold_id},
+        {"checks": text_array(check_ids)},
     )
-    row = await cursor.fetchone()
-    return None if row is None else Source(*row)
-
-
-async def add_exposure(conn: Connection, gold_id: str) -> None:
-    """Count a gold task that is queued once more; after enough of them it retires."""
-    await conn.execute(
-        "UPDATE golds SET exposures = exposures + 1, retired_at = CASE"
-        " WHEN exposures + 1 >= %s THEN coalesce(retired_at, now()) ELSE retired_at END"
-        " WHERE id = %s",
-        (MAX_EXPOSURES, gold_id),
-    )
+    return {row[0]: Source(*row[1:]) for row in await cursor.fetchall()}
