@@ -2,17 +2,20 @@
 
 import asyncio
 
+import httpx
 import pytest
 
 from openclaw_jobs.kit.errors import Problem
 from openclaw_jobs.market.answer_again import Repetition, answer_again, quote_again
 from openclaw_jobs.market.change_conversation import choose_answer
+from openclaw_jobs.market.open_accounts import create_funded_buyer
 from openclaw_jobs.market.read_conversations import find_task, list_conversations, read_conversation
 from openclaw_jobs.market.recover_leases import recover
 from openclaw_jobs.market.send_message import quote_message
 from tests.chat.steps import answers_of, say, talk, turns_of, work
 from tests.market.steps import balance, claim, complete, fail, post
 from tests.running import Node
+from tests.web.people import browsing
 
 
 async def test_a_worker_gets_the_whole_history(node: Node) -> None:
@@ -130,21 +133,40 @@ async def test_nothing_is_kept_of_a_message_that_was_refused(node: Node) -> None
     assert await balance(poor) == 1
 
 
-async def test_an_event_tells_the_other_browsers(node: Node) -> None:
-    buyer, worker = await node.buyer(), await node.worker()
+async def heard(http: httpx.AsyncClient, after: int, end: str) -> list[str]:
+    """The lines of a buyer's events up to the first that begins so."""
+    lines: list[str] = []
+    async with http.stream("GET", "/api/events", headers={"Last-Event-ID": str(after)}) as stream:
+        async for line in stream.aiter_lines():
+            lines.append(line)
+            if line.startswith(end):
+                break
+    return lines
+
+
+async def test_an_event_tells_the_other_browsers_and_them_alone(node: Node) -> None:
+    email = "ann@example.com"
+    buyer_id, key = await create_funded_buyer(node.market, email, 10_000, "test")
+    buyer, worker = node.party(buyer_id, key.key), await node.worker()
     where, _ = await talk(node, buyer, worker, ("one", "1"))
     view = await read_conversation(node.market, buyer.id, where)
-    heard: list[str] = []
-    after = {"Last-Event-ID": str(view.event_seq)}
-    async with buyer.http.stream("GET", "/api/events", headers=after) as stream:
+    async with browsing(node, email) as (other,):
+        at_the_browser = asyncio.create_task(heard(other.http, view.event_seq, "event: task.comp"))
         sent = await say(node, buyer, "two", where)
-        async for line in stream.aiter_lines():
-            heard.append(line)
-            if line.startswith("data:") and where in line:
-                break
-    assert f"id: {view.event_seq + 1}" in heard
-    assert "event: task.queued" in heard
-    assert any(sent.task_id in line for line in heard)
+        await work(worker, "2")
+        lines = await at_the_browser
+        # Who has both is believed to be what the key says.
+        other.http.headers["Authorization"] = f"Bearer {buyer.token}"
+        for http in (buyer.http, other.http):
+            told = await heard(http, view.event_seq, "event: task.comp")
+            assert "event: task.queued" in told
+            assert "event: conversation" not in told
+            assert not any(where in line for line in told)
+    assert f"id: {view.event_seq + 1}" in lines
+    assert "event: task.queued" in lines
+    assert any(sent.task_id in line for line in lines)
+    assert "event: conversation" in lines
+    assert any(line.startswith("data:") and where in line for line in lines)
 
 
 @pytest.mark.parametrize("ended", ["failed", "expired", "cancelled"])

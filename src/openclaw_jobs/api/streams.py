@@ -53,7 +53,9 @@ def streams_router(db: Database, bus: Bus) -> Router:
         """
         after = parse_last_event_id(last_event_id)
         buyer_id = request.buyer_id
-        return _counted(request, EventStream(stream(db, bus, buyer_id, after)))
+        # A session is looked at only where there is no API key.
+        browser = request.visit.session is not None
+        return _counted(request, EventStream(stream(db, bus, buyer_id, after, browser=browser)))
 
     @get(
         "/api/task/{task_id:str}/events",

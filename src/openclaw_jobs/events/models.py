@@ -19,6 +19,9 @@ EventType = Literal[
 """What happened. `task.failed` means for good: a lost lease or one failed try is `task.queued`.
 `conversation` is for the buyer's other browsers: something in one of its conversations changed."""
 
+BROWSER_TYPES: Final[frozenset[str]] = frozenset({"conversation"})
+"""The event types that are for pages alone: conversations are theirs, the API has none."""
+
 TERMINAL_TYPES: Final[frozenset[str]] = frozenset(
     {"task.completed", "task.failed", "task.cancelled", "task.expired"}
 )

@@ -13,7 +13,7 @@ from openclaw_jobs.db.errors import is_unavailable
 from openclaw_jobs.db.pool import Connection, Database
 from openclaw_jobs.events import rules, service
 from openclaw_jobs.events.bus import Bus, Signal
-from openclaw_jobs.events.models import TERMINAL_TYPES
+from openclaw_jobs.events.models import BROWSER_TYPES, TERMINAL_TYPES
 
 HEARTBEAT_S: Final = 15.0
 """The longest silence of a stream, in seconds; proxies cut a connection silent for a minute."""
@@ -39,6 +39,7 @@ async def stream(
     task_id: str | None = None,
     *,
     ended: bool = False,
+    browser: bool = False,
     heartbeat_s: float = HEARTBEAT_S,
     page_size: int = PAGE_SIZE,
 ) -> AsyncGenerator[bytes, None]:
@@ -57,13 +58,14 @@ async def stream(
             buyer's stream starts with what comes from now on, a task's with all its events so far.
         task_id: Only the events of this task of the buyer.
         ended: The task has ended already, so the stream ends once it is at the present.
+        browser: A page follows, which gets the events of `BROWSER_TYPES` as well.
         heartbeat_s: The longest silence, in seconds.
         page_size: The most events in one read and one chunk.
 
     Raises:
         psycopg.Error: The database refuses for a reason that time does not mend.
     """
-    cursor = _Cursor(buyer_id, after, task_id, ended=ended, page_size=page_size)
+    cursor = _Cursor(buyer_id, after, task_id, ended=ended, browser=browser, page_size=page_size)
     with bus.subscribe(buyer_id) as subscription:
         yield _OPENING
         while not bus.closed:
@@ -103,11 +105,19 @@ class _Cursor:
     """How far one stream has read."""
 
     def __init__(
-        self, buyer_id: str, after: int | None, task_id: str | None, *, ended: bool, page_size: int
+        self,
+        buyer_id: str,
+        after: int | None,
+        task_id: str | None,
+        *,
+        ended: bool,
+        browser: bool,
+        page_size: int,
     ) -> None:
         self._buyer_id = buyer_id
         self._after = after
         self._task_id = task_id
+        self._unwanted = frozenset[str]() if browser else BROWSER_TYPES
         self._page_size = page_size
         self._seq: int | None = None
         self.ended = ended
@@ -127,7 +137,7 @@ class _Cursor:
             self._seq = events[-1].seq
         if self._task_id is not None and any(e.type in TERMINAL_TYPES for e in events):
             self.ended = True
-        return rules.frames(events)
+        return rules.frames([event for event in events if event.type not in self._unwanted])
 
     async def _start(self, conn: Connection) -> bytes:
         latest = await service.last_seq(conn, self._buyer_id)
