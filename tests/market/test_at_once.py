@@ -4,7 +4,17 @@ import asyncio
 
 import psycopg
 
-from tests.market.steps import balance, claim, complete, completion, post, refused
+from tests.market.steps import (
+    balance,
+    claim,
+    complete,
+    completion,
+    lapse_leases,
+    post,
+    recover,
+    refused,
+    sql,
+)
 from tests.running import Node
 
 
@@ -84,3 +94,24 @@ async def _waits(dsn: str) -> None:
             if cursor.rowcount:
                 return
             await asyncio.sleep(0.005)
+
+
+async def test_recovery_holds_no_statistics_while_it_waits_for_a_balance(node: Node) -> None:
+    """Who gives a task up holds its buyer's balance, then wants the worker's statistics."""
+    buyer, worker = await node.buyer(), await node.worker()
+    await post(buyer)
+    await claim(worker)
+    await lapse_leases(node)
+    await post(buyer)
+    await sql(node, "UPDATE tasks SET expires_at = now() WHERE status = 'queued'")
+    async with node.market.db.transaction() as conn:
+        await conn.execute("SELECT FROM balances WHERE owner = %s FOR UPDATE", (buyer.id,))
+        recovery = asyncio.create_task(recover(node))
+        done, _ = await asyncio.wait([recovery], timeout=0.5)
+        assert not done, "it waits for the balance"
+        await conn.execute(
+            "SELECT FROM worker_stats WHERE worker_id = %s FOR UPDATE NOWAIT", (worker.id,)
+        )
+    recovered = await recovery
+    assert (recovered["requeued"], recovered["expired"]) == (1, 1)
+    await node.prove()

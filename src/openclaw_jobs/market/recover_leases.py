@@ -1,5 +1,6 @@
 """What heals by itself: leases that ran out, tasks that nobody took, suspensions that are over."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Final
 
@@ -37,36 +38,60 @@ class Recovered(msgspec.Struct, frozen=True):
 async def recover(market: Market) -> Recovered:
     """Recover everything that is due now, in bounded batches.
 
-    Any number of processes may call it; one at a time does the work, the others find none.
+    Any number of processes may call it; one at a time does the work, the others find none. Each
+    part has a transaction of its own: what it locks last, such as statistics, everybody else locks
+    after what the next part would begin with.
     """
     total = Recovered()
     for _ in range(_MAX_BATCHES):
-        async with begin(market) as unit:
-            if not await try_job_lock(unit.conn, "recover"):
-                return total
-            step = await _recover_batch(market, unit)
-        total = Recovered(
-            *(getattr(total, f) + getattr(step, f) for f in Recovered.__struct_fields__)
-        )
-        if max(step.requeued + step.failed, step.expired, step.reinstated) < _BATCH:
+        steps = [await _in_turn(market, part) for part in _PARTS]
+        for step in steps:
+            total = Recovered(
+                *(getattr(total, f) + getattr(step, f) for f in Recovered.__struct_fields__)
+            )
+        if all(
+            max(step.requeued + step.failed, step.expired, step.reinstated) < _BATCH
+            for step in steps
+        ):
             break
     return total
 
 
-async def _recover_batch(market: Market, unit: Unit) -> Recovered:
-    dispatch = market.config.dispatch
+async def _in_turn(
+    market: Market, part: Callable[[Market, Unit], Awaitable[Recovered]]
+) -> Recovered:
+    """Do a part of it, or nothing if another process is at it."""
+    async with begin(market) as unit:
+        if not await try_job_lock(unit.conn, "recover"):
+            return Recovered()
+        return await part(market, unit)
+
+
+async def _recover_leases(market: Market, unit: Unit) -> Recovered:
     lost = await store.lock_expired_leases(unit.conn, _BATCH)
-    failed, suspended = await _end_lost(unit, lost, dispatch) if lost else (0, [])
-    expired = await tasks.expire_queued(unit.conn, _BATCH)
-    await refund_tasks(unit, expired, "expired")
-    await end_leftovers(unit, _BATCH)
+    failed, suspended = (
+        await _end_lost(unit, lost, market.config.dispatch) if lost else (0, list[str]())
+    )
     return Recovered(
         requeued=len(lost) - failed,
         failed=failed,
-        expired=len(expired),
         suspended=len(suspended),
         reinstated=await workers.end_suspensions(unit.conn, _BATCH),
     )
+
+
+async def _expire_waiting(_: Market, unit: Unit) -> Recovered:
+    expired = await tasks.expire_queued(unit.conn, _BATCH)
+    await refund_tasks(unit, expired, "expired")
+    return Recovered(expired=len(expired))
+
+
+async def _end_leftovers(_: Market, unit: Unit) -> Recovered:
+    await end_leftovers(unit, _BATCH)
+    return Recovered()
+
+
+_PARTS: Final = (_recover_leases, _expire_waiting, _end_leftovers)
 
 
 async def _end_lost(unit: Unit, lost: list[Lease], dispatch: Dispatch) -> tuple[int, list[str]]:
