@@ -1,14 +1,19 @@
 """What is done twice at once counts once."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 
 import pytest
 
+from openclaw_jobs.db import Connection
 from openclaw_jobs.market.judge_checks import judge_checks
 from openclaw_jobs.market.queue_checks import queue_checks
+from openclaw_jobs.quality import store_standing
 from openclaw_jobs.quality.checks import Finding, Texts
 from openclaw_jobs.quality.judging import Compare, judge
-from tests.market.steps import claim, completion, lapse_leases, post, recover
+from openclaw_jobs.workers import store as workers
+from tests.market.steps import claim, complete, completion, lapse_leases, post, recover
 from tests.quality.check_steps import (
     RIGHT,
     WRONG,
@@ -183,4 +188,34 @@ async def test_one_that_cannot_be_judged_stands_in_nobodys_way(
         ("void", "it could not be judged"),
         ("decided", "they agree"),
     ]
+    await node.prove()
+
+
+async def _strike(conn: Connection, worker_id: str) -> object:
+    return await workers.add_strikes(conn, [(worker_id, 1)], 9, datetime(2099, 1, 1, tzinfo=UTC))
+
+
+async def _review(conn: Connection, worker_id: str) -> object:
+    await conn.execute("UPDATE workers SET tier_review_at = now() WHERE id = %s", (worker_id,))
+    return await store_standing.lock_due_reviews(conn, 9)
+
+
+async def _look(conn: Connection, worker_id: str) -> object:
+    return await workers.select_profile(conn, worker_id, for_update=True)
+
+
+@pytest.mark.parametrize("hold", [_strike, _review, _look])
+async def test_a_worker_whose_row_is_changed_can_be_given_a_task(
+    node: Node, hold: Callable[[Connection, str], Awaitable[object]]
+) -> None:
+    """That it was shown the text points at its row, and waits for nobody who leaves its id be."""
+    await quality(node, shadow_rate=1)
+    buyer, worker = await node.buyer(), await node.worker()
+    await post(buyer)
+    async with node.market.db.transaction() as conn:
+        await hold(conn, worker.id)
+        async with asyncio.timeout(5):
+            claimed = await claim(worker)
+    await complete(worker, claimed)
+    assert await rows(node, "SELECT worker_id FROM lineage_readers") == [(worker.id,)]
     await node.prove()

@@ -154,7 +154,7 @@ async def lock_due_reviews(conn: Connection, limit: int) -> list[Review]:
         FROM workers w JOIN worker_stats s ON s.worker_id = w.id
         LEFT JOIN worker_records r ON r.worker_id = w.id
         WHERE w.tier_review_at <= now()
-        ORDER BY w.tier_review_at LIMIT %s FOR UPDATE OF w SKIP LOCKED
+        ORDER BY w.tier_review_at LIMIT %s FOR NO KEY UPDATE OF w SKIP LOCKED
         """,
         (limit,),
     )

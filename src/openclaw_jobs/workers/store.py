@@ -91,7 +91,7 @@ async def select_profile(conn: Connection, worker_id: str, *, for_update: bool) 
     cursor = await conn.execute(
         f"SELECT {_PREFERENCES}, id, name, model, capabilities, tier, standing,"  # noqa: S608 - own columns
         " suspended_until, suspended_reason, strikes, created_at"
-        f" FROM workers WHERE id = %s{' FOR UPDATE' if for_update else ''}",
+        f" FROM workers WHERE id = %s{' FOR NO KEY UPDATE' if for_update else ''}",
         (worker_id,),
     )
     row = await cursor.fetchone()
@@ -233,7 +233,8 @@ async def add_strikes(
         WITH strike AS (
             SELECT * FROM unnest(%s::text[], %s::int[]) AS s (worker_id, n)
         ), locked AS (
-            SELECT w.id FROM workers w JOIN strike ON w.id = worker_id ORDER BY w.id FOR UPDATE OF w
+            SELECT w.id FROM workers w JOIN strike ON w.id = worker_id ORDER BY w.id
+            FOR NO KEY UPDATE OF w
         ), struck AS (
             SELECT w.id, least(w.strikes + n, 32767) AS strikes,
                 w.strikes + n >= least(%s, 32767) AND w.standing = 'active' AS stops
