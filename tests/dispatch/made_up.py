@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 
 from openclaw_jobs.dispatch import Claim, ClaimRequest, Matcher, Seeker
+from openclaw_jobs.dispatch.commits import Written
 from openclaw_jobs.dispatch.models import Assignment, ClaimResult, Suspended
 from tests.dispatch.seekers import identity
 
@@ -36,7 +37,8 @@ def claim_of(task_id: str, worker_id: str) -> Claim:
 class Queue:
     """What `market.claim_tasks` is in production: hands tasks out, if it is let.
 
-    `unfit` are tasks that wait as well, but that nobody here may have.
+    `unfit` are tasks that wait as well, but that nobody here may have. A round is `held_back`
+    before it has written anything, and `committing` until that is set.
     """
 
     tasks: list[str] = field(default_factory=list)
@@ -48,9 +50,11 @@ class Queue:
     requests: list[ClaimRequest] = field(default_factory=list)
     asked_if_any: int = 0
     held_back: asyncio.Event | None = None
+    committing: asyncio.Event | None = None
+    commit_error: Exception | None = None
     begun: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def claim(self, request: ClaimRequest) -> ClaimResult:
+    async def claim(self, request: ClaimRequest, written: Written) -> ClaimResult:
         self.requests.append(request)
         self.begun.set()
         result = ClaimResult([], [], [], dict.fromkeys(request.lanes), more=False, empty=False)
@@ -61,6 +65,12 @@ class Queue:
         result = replace(result, empty=not (self.tasks or self.unfit))
         if self.held_back is not None:
             await self.held_back.wait()
+        if self.committing is not None and result.assignments:
+            written(result)
+            await self.committing.wait()
+            if self.commit_error is not None:
+                self.tasks.extend(a.claim.task_id for a in result.assignments)
+                raise self.commit_error
         return result
 
     def _serve(self, seeker: Seeker, result: ClaimResult) -> None:
@@ -98,8 +108,9 @@ async def matching(queue: Queue) -> AsyncIterator[Matcher]:
     try:
         yield made
     finally:
-        if queue.held_back is not None:
-            queue.held_back.set()
+        for held in (queue.held_back, queue.committing):
+            if held is not None:
+                held.set()
         await made.stop()
 
 

@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from openclaw_jobs.dispatch import ClaimRequest, matcher
+from openclaw_jobs.dispatch.commits import Written
 from openclaw_jobs.dispatch.models import ClaimResult
 from openclaw_jobs.dispatch.waiters import Waiters
 from openclaw_jobs.kit.errors import Problem
@@ -92,13 +93,13 @@ async def test_time_that_is_up_is_up_however_many_rounds_follow_one_another() ->
     queue = Queue()
     async with matching(queue) as made:
 
-        async def claim(request: ClaimRequest) -> ClaimResult:
+        async def claim(request: ClaimRequest, written: Written) -> ClaimResult:
             # As where a hundred commits a second tell of tasks that this poll can't have.
             made.wake(frozenset({"general"}))
             await asyncio.sleep(0)
-            return await queue.claim(request)
+            return await queue.claim(request, written)
 
-        made._claim = claim
+        made._commits._claim = claim
         async with asyncio.timeout(10):
             assert await made.next(identity("w"), 1, 0) == []
             assert await made.next(identity("w"), 1, 0.02) == []

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from openclaw_jobs.dispatch import ClaimRequest
+from openclaw_jobs.dispatch.commits import Written
 from openclaw_jobs.dispatch.models import ClaimResult
 from tests.bad_days.programs import until
 from tests.dispatch.crowd import hire, queue, run
@@ -27,13 +28,14 @@ async def node(dsn: str, no_tick: None) -> AsyncIterator[Node]:  # noqa: ARG001 
 def rounds(node: Node, monkeypatch: pytest.MonkeyPatch) -> list[ClaimRequest]:
     """The rounds of the node's matcher from now on."""
     seen: list[ClaimRequest] = []
-    claim = node.services.matcher._claim
+    commits = node.services.matcher._commits
+    claim = commits._claim
 
-    async def counted(request: ClaimRequest) -> ClaimResult:
+    async def counted(request: ClaimRequest, written: Written) -> ClaimResult:
         seen.append(request)
-        return await claim(request)
+        return await claim(request, written)
 
-    monkeypatch.setattr(node.services.matcher, "_claim", counted)
+    monkeypatch.setattr(commits, "_claim", counted)
     return seen
 
 

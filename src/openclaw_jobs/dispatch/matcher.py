@@ -9,8 +9,9 @@ from typing import Final
 
 import structlog
 
+from openclaw_jobs.dispatch.commits import ClaimTasks, Commits
 from openclaw_jobs.dispatch.models import Claim, ClaimRequest, ClaimResult, Lane, Seeker
-from openclaw_jobs.dispatch.waiters import Waiter, Waiters
+from openclaw_jobs.dispatch.waiters import Waiter, Waiters, waiter_of
 from openclaw_jobs.kit.errors import Problem
 from openclaw_jobs.kit.metrics import Metrics
 from openclaw_jobs.kit.timefmt import rfc3339_or_none
@@ -43,7 +44,7 @@ class Matcher:
     which comes after its commit, so after the round began that sent the statement.
 
     Args:
-        claim: Matches and claims in a transaction of its own (`market.claim_tasks`).
+        claim: See `commits.ClaimTasks`; in the program `market.claim_tasks`.
         give_back: Puts back tasks whose poll hung up before it could be answered.
         any_queued: Whether any task waits.
         rng: Spreads the ticks of many processes.
@@ -53,14 +54,14 @@ class Matcher:
     def __init__(
         self,
         *,
-        claim: Callable[[ClaimRequest], Awaitable[ClaimResult]],
+        claim: ClaimTasks,
         give_back: Callable[[Sequence[Claim]], Coroutine[None, None, None]],
         any_queued: Callable[[], Awaitable[bool]],
         rng: random.Random,
         metrics: Metrics | None = None,
     ) -> None:
         """See the class."""
-        self._claim = claim
+        self._commits = Commits(claim, self._hand_out, self._take_back, self._ended)
         self._give_back = give_back
         self._any_queued = any_queued
         self._rng = rng
@@ -71,6 +72,7 @@ class Matcher:
         self._crowd = 0
         self._told = 0
         self._expected = 1
+        self._holding = False
         self._woken: set[str] = set()
         self._woken_all = False
         self._known_empty = False
@@ -88,7 +90,7 @@ class Matcher:
         return len(self._waiters)
 
     def parked_workers(self) -> int:
-        """How many different workers wait here."""
+        """How many workers wait here."""
         return len({waiter.worker.worker_id for waiter in self._waiters})
 
     def start(self) -> None:
@@ -180,6 +182,8 @@ class Matcher:
             await self._next_round_end()
         if not waiter.answer.done() and self._round_end is not None:
             await self._next_round_end()
+        if waiter.promise is not None:
+            await asyncio.shield(waiter.promise)
         if waiter.answer.done():
             return waiter.answer.result()
         waiter.hung_up = True
@@ -200,6 +204,7 @@ class Matcher:
         timer = loop.call_later(self._tick_after(), self._tick)
         while not self._draining:
             await self._event.wait()
+            await self._wait_for_commits()
             if len(self._arrived) < self._crowd:
                 await self._linger()
             self._event.clear()
@@ -208,15 +213,26 @@ class Matcher:
                 timer = loop.call_later(self._tick_after(), self._tick)
             await self._round(tick=tick)
         timer.cancel()
+        await self._commits.all_done()
         for waiter in list(self._waiters):
             waiter.resolve([])
+
+    async def _wait_for_commits(self) -> None:
+        """Wait for the commits under way, unless tasks were queued: those never wait.
+
+        Who comes alone meanwhile is looked for together with those who come as they are answered.
+        """
+        self._holding = True
+        while len(self._commits) and not self._is_urgent():
+            self._event.clear()
+            await self._event.wait()
+        self._holding = False
 
     async def _linger(self) -> None:
         """Wait for as many polls as the last round looked for, but not for long.
 
-        Workers that were answered together come again together, and one round for all costs far
-        less than a round for each. A round for a single poll is waited for by nobody, and a task
-        that was queued never waits.
+        Who was answered together comes again together, and one round for all costs far less than a
+        round for each. Nobody waits for a single poll's round, and a queued task for none.
         """
         try:
             async with asyncio.timeout(_LINGER_SECONDS):
@@ -237,7 +253,7 @@ class Matcher:
         return _TICK_SECONDS * self._rng.uniform(0.75, 1.25)
 
     async def _round(self, *, tick: bool) -> None:
-        """Look once for everybody whom the wake-ups concern; never raises."""
+        """Look once for whom the wake-ups concern; never raises."""
         if self._round_end is None:
             self._round_end = asyncio.get_running_loop().create_future()
         arrived, self._arrived = self._arrived, []
@@ -289,7 +305,7 @@ class Matcher:
             limit = self._wanted()
             if not lanes or limit == 0 or self._draining:
                 return
-            result = await self._claim(
+            result = await self._commits.claim(
                 ClaimRequest(
                     lanes=lanes,
                     limit=limit,
@@ -298,7 +314,7 @@ class Matcher:
                 )
             )
             self._known_empty = result.empty
-            self._answer(result)
+            self._keep_out(result)
             if not result.more:
                 self._remember(lanes, result)
                 return
@@ -324,25 +340,39 @@ class Matcher:
                     return MAX_BATCH
         return total
 
-    def _answer(self, result: ClaimResult) -> None:
+    def _hand_out(self, result: ClaimResult) -> None:
+        """Answer whom committed tasks are for."""
         claims: defaultdict[int, list[Claim]] = defaultdict(list)
         seekers: dict[int, Seeker] = {}
         for assignment in result.assignments:
             claims[id(assignment.seeker)].append(assignment.claim)
             seekers[id(assignment.seeker)] = assignment.seeker
         for key, seeker in seekers.items():
-            waiter = _waiter(seeker)
+            waiter = waiter_of(seeker)
             if waiter.resolve(claims[key]):
                 self._count(waiter, claims[key])
             else:
                 self.return_claims(claims[key])
+
+    def _take_back(self, error: Exception, first: Sequence[Waiter]) -> None:
+        """A commit has failed: its tasks wait again, and nobody tells of them before a tick."""
+        self._known_empty = False
+        _log.warning("claims_not_committed", error=type(error).__name__)
+        for waiter in first:
+            waiter.fail(error)
+
+    def _ended(self) -> None:
+        if self._holding:
+            self._event.set()
+
+    def _keep_out(self, result: ClaimResult) -> None:
         for suspended in result.suspended:
             until = rfc3339_or_none(suspended.until)
-            _waiter(suspended.seeker).fail(
+            waiter_of(suspended.seeker).fail(
                 Problem("suspended", suspension_detail(until), suspended_until=until)
             )
         for seeker in result.blocked:
-            waiter = _waiter(seeker)
+            waiter = waiter_of(seeker)
             waiter.blocked = True
             self._blocked.add(waiter)
 
@@ -368,9 +398,3 @@ class Matcher:
         if not returning.cancelled() and (error := returning.exception()) is not None:
             # Their leases run out, and recovery puts the tasks back.
             _log.warning("give_back_failed", error=type(error).__name__)
-
-
-def _waiter(seeker: Seeker) -> Waiter:
-    if not isinstance(seeker, Waiter):
-        raise TypeError("the matcher's seekers are its own waiters")
-    return seeker

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 
-from openclaw_jobs.dispatch.models import Claim, Lane, SeekerClass
+from openclaw_jobs.dispatch.models import Claim, Lane, Seeker, SeekerClass
 from openclaw_jobs.workers import WorkerIdentity
 
 
@@ -23,6 +23,7 @@ class Waiter:
         looked_for: At least one round has looked for it, or need not.
         parked_at: Since when it waits, by the monotonic clock.
         patient: It waits long enough to be told of whatever is queued from now on.
+        promise: Tasks are being committed for it; resolved as that ends.
     """
 
     __slots__ = (
@@ -33,6 +34,7 @@ class Waiter:
         "looked_for",
         "parked_at",
         "patient",
+        "promise",
         "want",
         "worker",
     )
@@ -50,11 +52,12 @@ class Waiter:
         self.looked_for = False
         self.parked_at = time.monotonic()
         self.patient = False
+        self.promise: asyncio.Future[None] | None = None
 
     @property
     def gone(self) -> bool:
         """Whether it needs no task any more, or can't have one now."""
-        return self.hung_up or self.blocked or self.answer.done()
+        return self.hung_up or self.blocked or self.promise is not None or self.answer.done()
 
     def resolve(self, claims: list[Claim]) -> bool:
         """Answer the poll; False if it is too late, and the claims must go back."""
@@ -147,6 +150,13 @@ class Waiters:
 def _walk(waiters: dict[int, Waiter]) -> Iterator[Waiter]:
     # A copy: while a round waits for the database, polls come and go.
     return iter(list(waiters.values()))
+
+
+def waiter_of(seeker: Seeker) -> Waiter:
+    """The waiter that a seeker of this process is."""
+    if not isinstance(seeker, Waiter):
+        raise TypeError("the matcher's seekers are its own waiters")
+    return seeker
 
 
 _ClassKey = tuple[str, tuple[str, ...] | None, int]

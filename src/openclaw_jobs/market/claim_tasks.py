@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Final
 
 from openclaw_jobs.dispatch import rules
+from openclaw_jobs.dispatch.commits import Written
 from openclaw_jobs.dispatch.models import (
     Assignment,
     Candidate,
@@ -45,15 +46,19 @@ def earning_cents(config: Config, price_cents: int, tier: Tier) -> int:
     return price_cents - commission_cents(price_cents, rate_bp)
 
 
-async def claim_tasks(market: Market, request: ClaimRequest) -> ClaimResult:
+async def claim_tasks(
+    market: Market, request: ClaimRequest, written: Written | None = None
+) -> ClaimResult:
     """Match the seekers of `request` with queued tasks, in one transaction.
 
     The tasks are locked as they are read, and a worker's limits are counted under a lock of its
     own, so that neither a task nor a worker's last free place is given away twice, by whatever
-    number of processes.
+    number of processes. `written` is called with what is to be committed, if that is anything.
     """
     async with begin(market, pipelined=True) as unit:
         result = await _Round(market, unit, request).run()
+        if written is not None and result.assignments:
+            written(result)
     _count(market, result.assignments)
     return result
 
