@@ -14,7 +14,8 @@ Tests are coroutines on the event loop of the whole run, where the browser lives
 `visitor` (and what `visitors` makes: more browsers of their own) fails at its end on an error in
 the console, a request that failed or was refused, a violation of the Content-Security-Policy, or
 an exception in a script. `inspect()` looks at the page in both themes, with axe, and for a page
-that is wider than its window. What a test provokes on purpose it declares with `allow(status)`.
+that is wider than its window, or whose parts moved by themselves since it was opened. What a test
+provokes on purpose it declares with `allow(status)`.
 """
 
 import asyncio
@@ -62,6 +63,31 @@ _WIDER: Final = "() => document.documentElement.scrollWidth - document.documentE
 _SETTLED: Final = """() => Promise.all(document.getAnimations()
     .filter((a) => a.effect.getComputedTiming().iterations !== Infinity)
     .map((a) => a.finished.catch(() => null)))"""
+
+_SHIFT: Final = 0.05
+"""How much of a page may move by itself: half of what "good" ends at (web.dev/articles/cls).
+
+It is the share of the window that moved times how far it moved, as a share of the window, summed
+over the life of the page; what follows an input of the visitor within half a second is no part of
+it. Zero would forbid what nobody sees: a figure that gets a digit more.
+"""
+_WATCH_SHIFTS: Final = """() => {
+    const shifts = [];
+    const named = (node) => node?.nodeType === 1
+        ? `${node.localName}.${String(node.className).split(' ').join('.')}` : '?';
+    const keep = (entries) => {
+        for (const entry of entries) {
+            if (entry.hadRecentInput) continue;
+            const moved = entry.sources.map(({node, previousRect: a, currentRect: b}) =>
+                `${named(node)} ${a.x},${a.y} ${a.width}x${a.height}`
+                + ` to ${b.x},${b.y} ${b.width}x${b.height}`);
+            shifts.push([entry.value, `${Math.round(entry.startTime)} ms: ${moved.join('; ')}`]);
+        }
+    };
+    const observer = new PerformanceObserver((list) => keep(list.getEntries()));
+    observer.observe({type: 'layout-shift', buffered: true});
+    window.layoutShifts = () => { keep(observer.takeRecords()); return shifts; };
+}"""
 
 browser_tests: Final = pytest.mark.asyncio(loop_scope="session")
 """What modules of browser tests set as their `pytestmark`."""
@@ -129,6 +155,7 @@ class Visitor:
             # The themes differ in nothing but colour.
             await self.check_access(theme, rules=() if theme == "light" else ("color-contrast",))
         assert await self.page.evaluate(_WIDER) <= 0, f"{self.page.url} is wider than its window"
+        await self.check_stillness()
         self.check()
 
     async def wear(self, theme: Theme) -> None:
@@ -150,6 +177,13 @@ class Visitor:
             if violation["impact"] in _SERIOUS
         ]
         assert not found, f"{self.page.url} {theme}\n" + "\n".join(found)
+
+    async def check_stillness(self) -> None:
+        """Fail if parts of the page moved by themselves since it was opened."""
+        shifts = await self.page.evaluate("() => window.layoutShifts?.() ?? []")
+        moved = sum(value for value, _ in shifts)
+        told = "\n".join(f"  {value:.4f} at {what}" for value, what in shifts)
+        assert moved <= _SHIFT, f"{self.page.url} moved by {moved:.3f}\n{told}"
 
     def check(self) -> None:
         """Fail on what went wrong so far."""
@@ -212,6 +246,7 @@ class Visitors:
         )
         self._stack.push_async_callback(context.close)
         context.set_default_timeout(_TIMEOUT_MS)
+        await context.add_init_script(f"({_WATCH_SHIFTS})()")
         visitor = Visitor(await context.new_page(), self._base_url)
         self._made.append(visitor)
         return visitor

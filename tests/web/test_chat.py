@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 from playwright.async_api import expect
 
 from openclaw_jobs.market.read_conversations import list_conversations
 from tests.client.program import Child, start
 from tests.market.steps import balance, claim, complete, fail
 from tests.running import Node, Party
-from tests.web.browser import PHONE, Visitor, Visitors, browser_tests
+from tests.web.browser import PHONE, WIDE, Visitor, Visitors, browser_tests
 from tests.web.chat_steps import answer, answered, enter, last_turn, say
 
 pytestmark = browser_tests
@@ -76,7 +77,9 @@ async def test_a_talk_with_a_worker_and_a_credit(
     await site.prove()
 
 
-async def test_a_life_as_it_happens(site: Node, visitor: Visitor) -> None:
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+async def test_a_life_as_it_happens(site: Node, visitors: Visitors, size: tuple[int, int]) -> None:
+    visitor = await visitors(size)
     buyer, worker = await enter(site, visitor), await site.worker()
     page = visitor.page
     await say(visitor, "Take your time")

@@ -1,10 +1,12 @@
 """What all pages share: the theme, the keyboard, what script adds, and getting along without."""
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.async_api import Page, expect
 
+from openclaw_jobs.web.filters import distance
 from openclaw_jobs.web.site import STATE_KEY
 from tests.running import Node
 from tests.web.browser import PHONE, WIDE, Visitors, browser_tests, eventually
@@ -20,6 +22,15 @@ _FOCUSED = """() => {
     seen: box.width > 0 && box.height > 0,
   };
 }"""
+
+
+AWAY = [
+    sign * seconds
+    for seconds in (0, 1, 2, 59, 60, 119, 120, 3599, 3600, 7200, 86399, 86400, 172_799, 172_800,
+                    2_591_999, 2_592_000, 5_184_000, 31_535_999, 31_536_000, 63_072_000, 10**9)
+    for sign in (-1, 1)
+]  # fmt: skip
+"""How far away times are, in seconds, on both sides of where the words change."""
 
 
 async def test_theme_is_changed_and_kept(visitors: Visitors) -> None:
@@ -168,6 +179,23 @@ async def test_times_are_in_the_zone_of_the_reader(visitors: Visitors) -> None:
     shown = visitor.page.locator('.facts time[data-time="full"]').first
     # The sample says 11:02 in UTC.
     await expect(shown).to_contain_text("8:02")
+
+
+async def test_distances_are_the_same_from_the_server_and_by_script(visitors: Visitors) -> None:
+    """Or lines would break otherwise once script has run, and what is below them move."""
+    visitor = await visitors()
+    await visitor.goto("/")
+    told = await visitor.page.evaluate(
+        """async ([seconds]) => {
+            const script = document.querySelector('script[type=module][src*="app"]').src;
+            const { distance } = await import(script);
+            return seconds.map((s) => ["ago", "since"].map((mode) => distance(s * 1000, mode, 0)));
+        }""",
+        [AWAY],
+    )
+    start = datetime.fromtimestamp(0, UTC)
+    at = [start + timedelta(seconds=seconds) for seconds in AWAY]
+    assert told == [[distance(t, mode, now=start) for mode in ("ago", "since")] for t in at]
 
 
 async def test_a_form_that_is_not_ours(visitors: Visitors) -> None:

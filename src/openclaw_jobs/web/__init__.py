@@ -46,8 +46,9 @@ Every template has:
   `text`; naming it takes them;
 - `public_url`, `environment` (`development` or `production`), `providers` (sign-ins on offer).
 
-and the filters `money` (cents to `$1,234.56`), `isotime`, `when` (UTC for people), `plural`,
-`markdown` (a worker's text, harmless whatever it holds) and `json_attr` (data for script, in an
-attribute). Undefined names are errors. Script, style and pictures come from `static` alone: the
-Content-Security-Policy (`web/headers.py`) allows nothing inline.
+and the filters `money` (cents to `$1,234.56`), `isotime`, `when` (UTC for people),
+`distance` (`3 minutes ago`), `plural`, `markdown` (a worker's text, harmless whatever it holds)
+and `json_attr` (data for script, in an attribute). Undefined names are errors. Script, style and
+pictures come from `static` alone: the Content-Security-Policy (`web/headers.py`) allows nothing
+inline.
 """

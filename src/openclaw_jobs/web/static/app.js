@@ -91,7 +91,8 @@ function showTime(node) {
   if (Number.isNaN(at.getTime())) return;
   const text = node.dataset.time in relative ? distance(at, node.dataset.time) : (formats[node.dataset.time] || whole).format(at);
   if (node.textContent !== text) node.textContent = text;
-  node.title ||= whole.format(at);
+  const when = whole.format(at);
+  if (node.title !== when) node.title = when;
 }
 setInterval(() => { if (!document.hidden) $$('time:is([data-time="ago"], [data-time="since"])').forEach(showTime); }, 15000);
 
