@@ -14,7 +14,8 @@ from openclaw_jobs.quality.checks import NewCheck, Part
 async def check_results(market: Market, unit: Unit, done: Sequence[Lease]) -> None:
     """Bring results, which are written, to the checks that they are of, and draw new ones.
 
-    At most two statements, sent with the others of the transaction; none where nothing is to do.
+    One statement, sent with the others of the transaction, whether there is anything to do or not:
+    a result that has nothing to do with checks must not be settled sooner than others.
     """
     parts = [
         Part(lease.check_id, lease.task_id, lease.worker_id)
@@ -30,9 +31,8 @@ async def check_results(market: Market, unit: Unit, done: Sequence[Lease]) -> No
         if check is not None:
             drawn[lease.worker_id] += 1
             fresh.append(check)
-    if parts:
-        delay = float(market.config.quality.check_delay_seconds)
-        await store.advance(unit.conn, parts, delay)
-        unit.checks_ready = True
-    if fresh:
-        await store.insert_checks(unit.conn, fresh)
+    unit.checks_ready = bool(parts)
+    quality = market.config.quality
+    if parts or (done and quality.enabled):
+        delay = float(quality.check_delay_seconds)
+        await store.note_results(unit.conn, parts, fresh, delay)

@@ -20,56 +20,63 @@ def check_of(row: Sequence[object]) -> Check:
     return Check(**fields, first_verdict=first, second_verdict=second)  # type: ignore[arg-type]
 
 
+_FRESH: Final = """
+    fresh AS (
+        SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[],
+            %s::text[], %s::text[], %s::float8[], %s::bigint[])
+            AS f (id, kind, category, price, original, gold, first_worker, delay, reserved)
+    ), read AS (
+        INSERT INTO lineage_readers (lineage, worker_id)
+        SELECT coalesce(t.lineage, t.id), a.worker_id FROM fresh f
+        JOIN tasks t ON t.id = f.original COLLATE "C"
+        JOIN attempts a ON a.task_id = t.id
+        UNION SELECT coalesce(t.lineage, t.id), f.first_worker FROM fresh f
+        JOIN tasks t ON t.id = f.original COLLATE "C" WHERE f.first_worker IS NOT NULL
+        ON CONFLICT DO NOTHING
+    )"""
+_INSERT: Final = """
+    INSERT INTO checks (id, kind, stage, category, price_cents, original_task_id, gold_id,
+        first_worker_id, due_at, reserved_cents)
+    SELECT id, kind, 'due', category, price, original, gold, first_worker,
+        now() + make_interval(secs => delay), reserved
+    FROM fresh"""
+
+
 async def insert_checks(conn: Connection, checks: Sequence[NewCheck]) -> None:
     """Insert checks whose hidden task is queued later.
 
     Who has been shown an original is noted in the same statement: nobody of them does the copy.
     """
-    await conn.execute(
-        """
-        WITH fresh AS (
-            SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[],
-                %s::text[], %s::text[], %s::float8[], %s::bigint[])
-                AS f (id, kind, category, price, original, gold, first_worker, delay, reserved)
-        ), read AS (
-            INSERT INTO lineage_readers (lineage, worker_id)
-            SELECT coalesce(t.lineage, t.id), a.worker_id FROM fresh f
-            JOIN tasks t ON t.id = f.original COLLATE "C"
-            JOIN attempts a ON a.task_id = t.id
-            UNION SELECT coalesce(t.lineage, t.id), f.first_worker FROM fresh f
-            JOIN tasks t ON t.id = f.original COLLATE "C" WHERE f.first_worker IS NOT NULL
-            ON CONFLICT DO NOTHING
-        )
-        INSERT INTO checks (id, kind, stage, category, price_cents, original_task_id, gold_id,
-            first_worker_id, due_at, reserved_cents)
-        SELECT id, kind, 'due', category, price, original, gold, first_worker,
-            now() + make_interval(secs => delay), reserved
-        FROM fresh
-        """,
-        (
-            text_array([c.check_id for c in checks]),
-            text_array([c.kind for c in checks]),
-            text_array([c.category for c in checks]),
-            int_array([c.price_cents for c in checks]),
-            text_array([c.original_task_id for c in checks]),
-            text_array([c.gold_id for c in checks]),
-            text_array([c.first_worker_id for c in checks]),
-            "{" + ",".join(str(c.delay_seconds) for c in checks) + "}",
-            int_array([c.reserved_cents for c in checks]),
-        ),
+    await conn.execute(f"WITH {_FRESH} {_INSERT}", _values(checks))
+
+
+def _values(checks: Sequence[NewCheck]) -> tuple[str, ...]:
+    return (
+        text_array([c.check_id for c in checks]),
+        text_array([c.kind for c in checks]),
+        text_array([c.category for c in checks]),
+        int_array([c.price_cents for c in checks]),
+        text_array([c.original_task_id for c in checks]),
+        text_array([c.gold_id for c in checks]),
+        text_array([c.first_worker_id for c in checks]),
+        "{" + ",".join(str(c.delay_seconds) for c in checks) + "}",
+        int_array([c.reserved_cents for c in checks]),
     )
 
 
-async def advance(conn: Connection, parts: Sequence[Part], delay_seconds: float) -> None:
-    """Note who did which part, and move checks on that have all they need.
+async def note_results(
+    conn: Connection, parts: Sequence[Part], fresh: Sequence[NewCheck], delay_seconds: float
+) -> None:
+    """Note who did which part, move checks on that have all they need, and insert `fresh` ones.
 
-    One row a check, even where several of its parts come in one batch. A gold task's result is
-    judged at a random time, as late as one that is done again twice: at once, and it would be plain
-    that no third was asked.
+    One statement, and the same for results that have nothing to do with checks: they take the time
+    that others take. One row a check, even where several of its parts come in one batch. A gold
+    task's result is judged at a random time, as late as one that is done again twice: at once, and
+    it would be plain that no third was asked.
     """
     await conn.execute(
-        """
-        WITH done AS (
+        f"""
+        WITH {_FRESH}, drawn AS ({_INSERT}), done AS (
             SELECT * FROM unnest(%s::text[], %s::text[], %s::text[])
                 AS d (check_id, task_id, worker_id)
         ), locked AS (
@@ -95,8 +102,9 @@ async def advance(conn: Connection, parts: Sequence[Part], delay_seconds: float)
             due_at = CASE WHEN c.kind = 'gold'
                 THEN now() + (random() + random()) * make_interval(secs => %s) ELSE c.due_at END
         FROM roles r WHERE c.id = r.id
-        """,
+        """,  # noqa: S608 - own parts
         (
+            *_values(fresh),
             text_array([p.check_id for p in parts]),
             text_array([p.task_id for p in parts]),
             text_array([p.worker_id for p in parts]),
@@ -120,9 +128,13 @@ async def end_parts(conn: Connection, ended: Sequence[Ended]) -> None:
         ), locked AS (
             SELECT c.id, c.stage, c.gold_id FROM checks c
             WHERE c.id = ANY(SELECT check_id COLLATE "C" FROM lost) ORDER BY c.id FOR UPDATE
+        ), golden AS (
+            SELECT g.id FROM golds g WHERE g.id = ANY(
+                SELECT gold_id FROM locked WHERE stage NOT IN ('decided', 'void'))
+            ORDER BY g.id FOR UPDATE
         ), unseen AS (
             UPDATE golds g SET exposures = greatest(0, g.exposures - 1)
-            FROM locked l WHERE g.id = l.gold_id AND l.stage NOT IN ('decided', 'void')
+            FROM golden WHERE g.id = golden.id
         )
         UPDATE checks c SET
             spent_cents = c.spent_cents - l.cents,
