@@ -3,8 +3,10 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Final
 
+import msgspec
 import structlog
 
 from openclaw_jobs.db import is_unavailable
@@ -21,7 +23,6 @@ from openclaw_jobs.quality.judging import judge
 from openclaw_jobs.quality.store_checks import set_void
 
 _BATCH: Final = 50
-_AT_ONCE: Final = 4
 _MAX_BATCHES: Final = 20
 
 _SPACING_S: Final = 0.5
@@ -57,25 +58,22 @@ async def follow_ready(market: Market) -> None:
 
 
 async def _judge(market: Market, ready: Sequence[Texts]) -> int:
-    """Judge checks: those that blame nobody together, and each of the others alone."""
-    together: list[Compared] = []
-    alone: list[tuple[Texts, Finding]] = []
+    """Judge checks in their order: who is blamed alone, those between together."""
     found = await asyncio.to_thread(_compare, market, ready)
+    compared: list[tuple[Texts, Compared]] = []
     for texts, finding in zip(ready, found, strict=True):
         if isinstance(finding, Exception):
             await _give_up(market, texts.check_id, finding)
-            continue
-        one = Compared(texts.check_id, texts.stage, finding)
-        if one.blames and finding is not None:
-            alone.append((texts, finding))
         else:
-            together.append(one)
+            compared.append((texts, Compared(texts.check_id, texts.stage, finding)))
     moved = 0
-    if together:
-        failpoint("check.compared")
-        moved += await _apply(market, together)
-    for few in (alone[at : at + _AT_ONCE] for at in range(0, len(alone), _AT_ONCE)):
-        moved += sum(await asyncio.gather(*(_blame(market, *one) for one in few)))
+    for blames, some in groupby(compared, lambda pair: pair[1].blames):
+        if blames:
+            for texts, one in some:
+                moved += await _blame(market, texts, one)
+        else:
+            failpoint("check.compared")
+            moved += await _apply(market, [one for _, one in some])
     return moved
 
 
@@ -93,16 +91,16 @@ def _compare(market: Market, ready: Sequence[Texts]) -> list[Finding | Exception
     return found
 
 
-async def _blame(market: Market, texts: Texts, finding: Finding) -> int:
+async def _blame(market: Market, texts: Texts, one: Compared) -> int:
     try:
-        wrongs = await compare_wrong(market, texts, finding)
+        wrongs = await compare_wrong(market, texts, one.finding)
     except Exception as error:
         if is_unavailable(error):
             raise
         await _give_up(market, texts.check_id, error)
         return 0
     failpoint("check.compared")
-    return await _apply(market, [Compared(texts.check_id, texts.stage, finding, wrongs)])
+    return await _apply(market, [msgspec.structs.replace(one, wrongs=wrongs)])
 
 
 async def _apply(market: Market, compared: Sequence[Compared]) -> int:
