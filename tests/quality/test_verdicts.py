@@ -1,5 +1,7 @@
 """What an operator sees of checks, and how it overrules them."""
 
+import asyncio
+
 from tests.market.steps import balance, refused, status_of
 from tests.quality.check_steps import RIGHT, WRONG, dispute, do_next, record_of, rows, settle
 from tests.running import Json, Node
@@ -89,6 +91,25 @@ async def test_a_good_result_may_become_bad_and_a_bad_one_good(node: Node) -> No
     nothing = await overrule(node, check, second="inconclusive")
     assert nothing["verdict"] == {"first": "good", "second": "inconclusive"}
     assert await record_of(node, disputed.second) == (0, 0, 0)
+    await node.prove()
+
+
+async def test_no_statistics_are_held_while_a_balance_is_waited_for(node: Node) -> None:
+    """Else two transactions about the same two workers could wait for each other."""
+    disputed = await dispute(node, WRONG, RIGHT)
+    await do_next(disputed.third, RIGHT)
+    await settle(node)
+    check = await the_check(node)
+    async with node.market.db.transaction() as conn:
+        await conn.execute("SELECT FROM balances WHERE owner = %s FOR UPDATE", (disputed.first.id,))
+        turning = asyncio.create_task(overrule(node, check, first="good", second="bad"))
+        done, _ = await asyncio.wait([turning], timeout=0.5)
+        assert not done, "it waits for the balance"
+        await conn.execute(
+            "SELECT FROM worker_stats WHERE worker_id = %s FOR UPDATE NOWAIT",
+            (disputed.second.id,),
+        )
+    assert (await turning)["verdict"] == {"first": "good", "second": "bad"}
     await node.prove()
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from openclaw_jobs import audit
+from openclaw_jobs import audit, ledger
 from openclaw_jobs.kit.errors import invalid, not_found
 from openclaw_jobs.kit.ids import is_id
 from openclaw_jobs.market.apply_verdict import lock_check, settle_review, take_money_back
@@ -79,11 +79,14 @@ async def _overrule(
     second = verdicts.get("second", check.second_verdict)
     reason = note or "an operator decided"
     await store_judging.decide(unit.conn, check.check_id, first, second, reason, actor)
-    bad = [task_id for task_id, (_, verdict) in judged.items() if verdict is Verdict.BAD]
-    await take_money_back(unit, bad)
-    for task_id in sorted(judged.keys() - set(bad)):
-        await _give_again(unit, task_id)
-    for task_id, (worker_id, verdict) in sorted(judged.items(), key=lambda item: item[1][0]):
+    await _lock_money(unit, judged)
+    by_worker = sorted(judged.items(), key=lambda item: item[1][0])
+    for task_id, (_, verdict) in by_worker:
+        if verdict is Verdict.BAD:
+            await take_money_back(unit, [task_id])
+        else:
+            await _give_again(unit, task_id)
+    for task_id, (worker_id, verdict) in by_worker:
         await _turn(
             unit,
             Outcome(task_id, worker_id, check.check_id, verdict is Verdict.BAD),
@@ -94,6 +97,19 @@ async def _overrule(
         await settle_review(unit, check.original_task_id or "", first, actor)
     detail = {"first": first, "second": second, "note": note}
     await audit.record(unit.conn, actor, "quality.verdict", check.check_id, detail)
+
+
+async def _lock_money(unit: Unit, judged: Mapping[str, tuple[str, Verdict]]) -> None:
+    """Hold all balances that may change before anything that everybody locks after them.
+
+    Workers' come before buyers', as where one price goes back.
+    """
+    await ledger.lock_balances(unit.conn, [worker_id for worker_id, _ in judged.values()])
+    bad = sorted(task_id for task_id, (_, verdict) in judged.items() if verdict is Verdict.BAD)
+    tasks = [await store_credits.lock_task(unit.conn, task_id, None) for task_id in bad]
+    buyers = [task.buyer_id for task in tasks if task is not None and task.buyer_id is not None]
+    if buyers:
+        await ledger.lock_balances(unit.conn, buyers)
 
 
 async def _give_again(unit: Unit, task_id: str) -> None:
