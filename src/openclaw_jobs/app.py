@@ -22,6 +22,7 @@ from openclaw_jobs.api.application import Application, build_application
 from openclaw_jobs.api.connections import Connections, Waiting, most_connections
 from openclaw_jobs.api.guards import FrontDoor
 from openclaw_jobs.api.limits import RateLimiter
+from openclaw_jobs.api.middleware import security_headers
 from openclaw_jobs.api.server import serve_http
 from openclaw_jobs.api.services import attach
 from openclaw_jobs.api.session_door import SessionDoor
@@ -178,6 +179,7 @@ def create_app(runtime: Runtime, parts: Parts) -> Application:
     )
     app = build_application(door, parts.route_handlers, lifespan=[partial(_closing, limiter)])
     app.tracing = runtime.market.tracing
+    app.common_headers = security_headers(https_only=settings.is_https_only)
     attach(app, parts.services)
     app.state[STATE_KEY] = parts.site
     app.error_page = error_page

@@ -143,6 +143,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.environment == "production"
 
     @property
+    def is_https_only(self) -> bool:
+        """Whether the site is reached over HTTPS for good, so that browsers may be told so."""
+        return self.is_production and (self.public_url or "").startswith("https://")
+
+    @property
     def effective_log_format(self) -> LogFormat:
         """The format of logs, chosen by the environment where none is set."""
         return self.log_format or ("json" if self.is_production else "console")

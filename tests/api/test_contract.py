@@ -11,7 +11,7 @@ import pytest
 from litestar.routes import HTTPRoute
 
 from tests.market.steps import claim, complete, post, refused, until
-from tests.running import Json, Node, Party
+from tests.running import Json, Node, Party, running_node
 
 PUBLIC = {"/api/worker/connect", "/api/health", "/api/deposit/webhook", "/api/quality"}
 Route: TypeAlias = tuple[str, str]
@@ -272,6 +272,32 @@ async def test_polls_that_come_at_once_and_deliver_are_never_limited(node: Node)
 
     assert [answer.status_code for answer in answers] == [200] * 40
     await over_limit(worker, "GET", "/api/work/next?max=1", None, 3)
+
+
+@pytest.mark.parametrize(
+    ("environment", "public_url", "told"),
+    [
+        ("production", "https://jobs.example.com", "max-age=31536000; includeSubDomains"),
+        ("production", "http://jobs.example.com", None),
+        ("production", None, None),
+        ("development", "https://jobs.example.com", None),
+    ],
+)
+async def test_browsers_are_told_to_keep_to_https(
+    dsn: str, environment: str, public_url: str | None, told: str | None
+) -> None:
+    secrets = {"session_secret": "s" * 32, "public_url": public_url}
+    async with running_node(dsn, background=False, environment=environment, **secrets) as node:
+        anyone = node.anyone()
+        answers = [
+            await anyone.get(path)
+            for path in ("/api/health", "/api/balance", "/api/nothing", "/", "/favicon.svg")
+        ]
+        answers.append(await anyone.send("POST", "/api/worker/connect", b"x" * 20_000))
+        codes = [answer.status_code for answer in answers]
+        assert codes == [200, 401, 404, 200, 200, 413]
+        for answer in answers:
+            assert answer.headers.get_list("strict-transport-security") == ([told] if told else [])
 
 
 async def test_every_answer_has_an_id_and_may_keep_the_client_s(node: Node) -> None:

@@ -10,7 +10,7 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.routes import HTTPRoute
 
 from openclaw_jobs.api.guards import FrontDoor, RouteOptions, options_of
-from openclaw_jobs.api.middleware import access_log, surround
+from openclaw_jobs.api.middleware import access_log, security_headers, surround
 from openclaw_jobs.api.openapi import openapi_config
 from openclaw_jobs.api.problems import EXCEPTION_HANDLERS
 from openclaw_jobs.api.request import ApiRequest
@@ -37,6 +37,7 @@ class Application(Litestar):
     Attributes:
         door: What lets requests in.
         body_plans: What each route expects as its body; filled as routes are first called.
+        common_headers: What every answer has, unless its route says otherwise.
         tracing: Makes a span of each request, where it is on.
         refuse_once: Stores the refusal of a body that came with an `Idempotency-Key`, and raises
             it or what that key was answered with before; None where nothing is stored.
@@ -49,6 +50,7 @@ class Application(Litestar):
         self.refuse_once: Callable[[Replay[None], Problem], Awaitable[None]] | None = None
         self.error_page: Callable[[Any, Problem], Response[Any]] | None = None
         self.tracing = OFF
+        self.common_headers = security_headers(https_only=False)
         self._methods: dict[str, set[str]] = {}
         self._access_log = access_log()
         super().__init__(**arguments)
@@ -57,7 +59,13 @@ class Application(Litestar):
         """Serve one ASGI connection."""
         if scope["type"] == "http":
             answering = surround(
-                super().__call__, self._access_log, self.door.metrics, scope, receive, send
+                super().__call__,
+                self._access_log,
+                self.door.metrics,
+                self.common_headers,
+                scope,
+                receive,
+                send,
             )
             if self.tracing.on:
                 await traced(self.tracing, answering, scope)

@@ -20,12 +20,13 @@ from openclaw_jobs.kit.ids import new_id
 from openclaw_jobs.kit.log_context import begin_context
 from openclaw_jobs.kit.metrics import Metrics
 
-__all__ = ["access_log", "surround"]
+__all__ = ["access_log", "security_headers", "surround"]
 
 Scope = Any
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers = tuple[tuple[bytes, bytes], ...]
 Log = structlog.typing.FilteringBoundLogger
 
 UNMATCHED: Final = "unmatched"
@@ -40,6 +41,8 @@ _SECURITY_HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
 )
+# https://www.rfc-editor.org/rfc/rfc6797#section-6.1; a year is what preload lists ask for at least.
+_HSTS: Final = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 # How long and how much a refused upload is still read, so that its sender gets to the answer
 # instead of a reset connection.
 _LINGER_S: Final = 1.0
@@ -52,10 +55,25 @@ def access_log() -> Log:
     return log
 
 
+def security_headers(*, https_only: bool) -> Headers:
+    """What every answer says to browsers unless its route says otherwise.
+
+    Args:
+        https_only: Whether the site is reached over HTTPS for good.
+    """
+    return (*_SECURITY_HEADERS, _HSTS) if https_only else _SECURITY_HEADERS
+
+
 async def surround(
-    app: App, log: Log, metrics: Metrics, scope: Scope, receive: Receive, send: Send
+    app: App,
+    log: Log,
+    metrics: Metrics,
+    common: Headers,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
 ) -> None:
-    """Run one HTTP request of `app` with an id, security headers, a log line and counters."""
+    """Run one HTTP request of `app` with an id, `common` headers, a log line and counters."""
     visit = Visit(_request_id(scope["headers"]))
     scope["openclaw.visit"] = visit
     begin_context(request_id=visit.request_id)
@@ -71,7 +89,7 @@ async def surround(
             visit.status = message["status"]
             headers = message["headers"] = list(message.get("headers", ()))
             present = {name.lower() for name, _ in headers}
-            headers.extend(h for h in _SECURITY_HEADERS if h[0] not in present)
+            headers.extend(h for h in common if h[0] not in present)
             headers.append(id_header)
             if visit.status == _TOO_LARGE:
                 lingering = True

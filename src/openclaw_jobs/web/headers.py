@@ -20,7 +20,6 @@ _COMMON: Final = {
     "X-Frame-Options": "DENY",
     "Vary": "Cookie",
 }
-_HSTS: Final = "max-age=63072000; includeSubDomains"
 
 
 def page_headers(
@@ -40,7 +39,6 @@ def page_headers(
     )
     headers = dict(_COMMON)
     if production:
-        headers["Strict-Transport-Security"] = _HSTS
         policy += "; upgrade-insecure-requests"
     headers["Content-Security-Policy"] = policy
     headers["Cache-Control"] = "private, no-store" if private else "private, no-cache"
