@@ -83,9 +83,17 @@ async def test_a_good_result_may_become_bad_and_a_bad_one_good(node: Node) -> No
     assert again == turned
     entries = (await node.operator().ok("GET", "/api/admin/audit"))["entries"]
     assert [e["action"] for e in entries].count("quality.verdict") == 1
-    again = await overrule(node, check, first="bad")
-    assert again["verdict"]["first"] == "bad"
+    # Paid again once, and for good: it cannot be bad and paid.
+    path = f"/api/admin/quality/{check['id']}/verdict"
+    for body in ({"first": "bad"}, {"first": "bad", "second": "good"}):
+        problem = refused(await node.operator().post(path, body), 409, "wrong_state")
+        assert "paid again" in problem["detail"]
+    assert await the_check(node) == turned
+    assert (await overrule(node, check, first="inconclusive"))["verdict"]["first"] == "inconclusive"
+    assert await record_of(node, disputed.first) == (0, 0, 0)
+    refused(await node.operator().post(path, {"first": "bad"}), 409, "wrong_state")
     assert (await overrule(node, check, first="good"))["verdict"]["first"] == "good"
+    assert await record_of(node, disputed.first) == (1, 0, 1)
     first = await disputed.first.ok("GET", "/api/worker/me")
     assert first["balance"]["available_cents"] == 9, "paid again once"
     nothing = await overrule(node, check, second="inconclusive")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from openclaw_jobs import audit, ledger
-from openclaw_jobs.kit.errors import invalid, not_found
+from openclaw_jobs.kit.errors import Problem, invalid, not_found
 from openclaw_jobs.kit.ids import is_id
 from openclaw_jobs.market.apply_verdict import lock_check, settle_review, take_money_back
 from openclaw_jobs.market.context import Market
@@ -40,7 +40,8 @@ async def overrule_verdict(
         replay: How to answer the request if it comes again.
 
     Raises:
-        Problem: `not_found`, or `validation_failed` for a result that there is not.
+        Problem: `not_found`, `validation_failed` for a result that there is not, or `wrong_state`
+            for one that is to be bad for the second time: its worker was paid again for it.
     """
 
     async def effect(unit: Unit) -> CheckRow:
@@ -75,6 +76,7 @@ async def _overrule(
         if task_id is None or worker_id is None:
             raise invalid(side, "This check has no such result.")
         judged[task_id] = (worker_id, verdict)
+    await _refuse_restored(unit, judged)
     first = verdicts.get("first", check.first_verdict)
     second = verdicts.get("second", check.second_verdict)
     reason = note or "an operator decided"
@@ -97,6 +99,19 @@ async def _overrule(
         await settle_review(unit, check.original_task_id or "", first, actor)
     detail = {"first": first, "second": second, "note": note}
     await audit.record(unit.conn, actor, "quality.verdict", check.check_id, detail)
+
+
+async def _refuse_restored(unit: Unit, judged: Mapping[str, tuple[str, Verdict]]) -> None:
+    """Refuse to find bad what was bad and was not: its worker was paid again, once and for ever."""
+    for task_id, (_, verdict) in judged.items():
+        if verdict is Verdict.BAD and await ledger.is_posted(
+            unit.conn, ledger.restore_key(task_id)
+        ):
+            raise Problem(
+                "wrong_state",
+                f"The result of {task_id} was found bad, and then it was not, and its worker was"
+                " paid again for it. That is not taken back: it can only be good or inconclusive.",
+            )
 
 
 async def _lock_money(unit: Unit, judged: Mapping[str, tuple[str, Verdict]]) -> None:
