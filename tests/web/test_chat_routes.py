@@ -6,7 +6,7 @@ import httpx
 
 from openclaw_jobs.kit.ids import new_id
 from openclaw_jobs.market.open_accounts import create_funded_buyer
-from tests.chat.steps import talk, turns_of
+from tests.chat.steps import say, talk, turns_of
 from tests.market.steps import balance
 from tests.running import Node, Party
 from tests.web.people import Browser, browsing
@@ -64,6 +64,21 @@ async def test_another_buyers_conversations_are_not_there(node: Node) -> None:
         assert where in (await ann.get("/search?q=mine")).text
         assert where not in (await eve.get("/search?q=mine")).text
         await node.prove()
+
+
+async def test_an_answer_says_how_sure_it_is(node: Node) -> None:
+    worker = await node.worker()
+    owner = await buyer(node, "ann@example.com")
+    async with browsing(node, "ann@example.com") as (ann,):
+        where, (sent,) = await talk(node, owner, worker, ("mine", "my answer"))
+        told = (await owner.ok("GET", f"/api/task/{sent.task_id}"))["confidence"]
+        assert 0 < told < 1
+        words = f"{round(told * 100)} % confidence</span>"
+        for path in (f"/chat/{where}", f"/chat/turns/{sent.turn_id}"):
+            assert words in (await ann.get(path)).text
+        # What has no result has nothing to be sure of.
+        waits = await say(node, owner, "and this?", where)
+        assert "% confidence" not in (await ann.get(f"/chat/turns/{waits.turn_id}")).text
 
 
 async def test_an_export_has_everything(node: Node) -> None:

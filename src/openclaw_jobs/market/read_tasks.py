@@ -1,5 +1,6 @@
 """A buyer reads its tasks, and waits for them."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -17,7 +18,7 @@ from openclaw_jobs.quality.store_standing import select_evidence
 from openclaw_jobs.tasks import TERMINAL, TaskPage, TaskStatus, TaskView, store
 
 _MAX_COUNTED: Final = 1000
-_HAVE_RESULTS: Final = frozenset({"completed", "credited", "credit_review"})
+HAVE_RESULTS: Final = frozenset({"completed", "credited", "credit_review"})
 NODE_SILENT_SECONDS: Final = 10
 """A node not heard of for this long is taken for gone."""
 
@@ -62,17 +63,22 @@ async def get_task(market: Market, buyer_id: str, task_id: str, wait_seconds: fl
 
 async def _with_confidence(market: Market, views: list[TaskView]) -> list[TaskView]:
     """Say of each result how sure the platform is of it."""
-    done = [view.task_id for view in views if view.status in _HAVE_RESULTS]
-    if not done:
-        return views
-    async with market.db.read() as conn:
-        evidence = await select_evidence(conn, done)
+    sure = await confidence_of(market, [v.task_id for v in views if v.status in HAVE_RESULTS])
     return [
         view
-        if (found := evidence.get(view.task_id)) is None
-        else msgspec.structs.replace(view, confidence=round(rules.confidence(*found), 2))
+        if (found := sure.get(view.task_id)) is None
+        else msgspec.structs.replace(view, confidence=found)
         for view in views
     ]
+
+
+async def confidence_of(market: Market, task_ids: Sequence[str]) -> dict[str, float]:
+    """How sure the platform is of the results of these tasks, 0 to 1, as far as it can say."""
+    if not task_ids:
+        return {}
+    async with market.db.read() as conn:
+        evidence = await select_evidence(conn, list(task_ids))
+    return {task_id: round(rules.confidence(*found), 2) for task_id, found in evidence.items()}
 
 
 async def queue_place(market: Market, view: TaskView) -> QueuePlace | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -13,7 +13,12 @@ from openclaw_jobs.economy.rules import credit_window
 from openclaw_jobs.kit.errors import Problem
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.read_conversations import list_conversations, search_conversations
-from openclaw_jobs.market.read_tasks import QueuePlace, place_in_queue
+from openclaw_jobs.market.read_tasks import (
+    HAVE_RESULTS,
+    QueuePlace,
+    confidence_of,
+    place_in_queue,
+)
 from openclaw_jobs.market.send_message import MessageQuote, quote_message
 from openclaw_jobs.web.rendered import prepare
 
@@ -49,6 +54,7 @@ class AnswerView(msgspec.Struct, frozen=True):
         chosen: It stands for its turn in what follows.
         took: How long its worker took, in words.
         creditable: Its price may still be asked back.
+        confidence: How sure the platform is of it, 0 to 1; None without a result to judge.
     """
 
     answer: Answer
@@ -57,6 +63,7 @@ class AnswerView(msgspec.Struct, frozen=True):
     chosen: bool
     took: str
     creditable: bool
+    confidence: float | None
 
 
 class TurnView(msgspec.Struct, frozen=True):
@@ -100,18 +107,26 @@ def categories(market: Market) -> list[tuple[str, str]]:
 
 
 async def views_of(market: Market, turns: Sequence[Turn]) -> list[TurnView]:
-    """Turns as they stand now, with the places of those that wait; their texts are prepared."""
+    """Turns as they stand now, with what is known of each answer; their texts are prepared."""
     await prepare(answer.result for turn in turns for answer in turn.answers)
     waiting = [a for turn in turns for a in turn.answers if a.status == "queued"]
     places = await asyncio.gather(
         *(place_in_queue(market, a.category, a.queue_rank, a.task_id) for a in waiting)
     )
     by_task = {a.task_id: place for a, place in zip(waiting, places, strict=True)}
+    judged = [a.task_id for turn in turns for a in turn.answers if a.status in HAVE_RESULTS]
+    sure = await confidence_of(market, judged)
     now, window = market.clock.now(), credit_window(market.config.quality)
-    return [_view(turn, by_task, now, window) for turn in turns]
+    return [_view(turn, by_task, sure, now, window) for turn in turns]
 
 
-def _view(turn: Turn, places: dict[str, QueuePlace], now: datetime, window: timedelta) -> TurnView:
+def _view(
+    turn: Turn,
+    places: Mapping[str, QueuePlace],
+    sure: Mapping[str, float],
+    now: datetime,
+    window: timedelta,
+) -> TurnView:
     chosen = rules.chosen(turn.answers, turn.chosen_task_id)
     last = turn.answers[-1]
     worth = [a for a in turn.answers if a.result is not None or a is last]
@@ -128,6 +143,7 @@ def _view(turn: Turn, places: dict[str, QueuePlace], now: datetime, window: time
                 and answer.completed_at is not None
                 and now < answer.completed_at + window
             ),
+            confidence=sure.get(answer.task_id),
         )
         for number, answer in enumerate(worth, 1)
     ]
