@@ -193,7 +193,7 @@ async def run(
             unit.forget()
             await _store(unit.conn, replay.key, replay.refusal(problem))
         else:
-            await _store(unit.conn, replay.key, replay.answer(cast("T", value)))
+            await _store(unit.conn, replay.key, replay.answer(value))
     if refused is not None:
         raise refused
     return cast("T", value)
