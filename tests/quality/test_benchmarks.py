@@ -205,3 +205,21 @@ async def test_arbitrated_tasks_of_buyers_who_share_become_gold(node: Node) -> N
     polls = [w.get("/api/work/next") for w in (disputed.first, disputed.second, disputed.third)]
     assert [answer.status_code for answer in await asyncio.gather(*polls)] == [204] * 3
     await node.prove()
+
+
+async def test_one_goes_to_no_lower_tier_than_its_buyer_asked_for(node: Node) -> None:
+    disputed = await dispute(node)
+    await _share(node, disputed.buyer)
+    await rows(node, "UPDATE tasks SET min_tier = 1 WHERE id = %s", disputed.task_id)
+    await do_next(disputed.third, RIGHT.lower())
+    await settle(node)
+    await quality(node, benchmark_rate=1)
+    bronze = await node.worker()
+    assert await inject(node) == {"injected": 0, "refused": 0}, "nobody may have it"
+
+    silver = await node.worker()
+    await rows(node, "UPDATE workers SET tier = 'silver' WHERE id = %s", silver.id)
+    assert await inject(node) == {"injected": 1, "refused": 0}
+    assert (await bronze.get("/api/work/next")).status_code == 204
+    assert (await claim(silver))["prompt"] == "hello"
+    await node.prove()

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from openclaw_jobs.market import store_people
+from openclaw_jobs.market import store_people, store_retention
 from openclaw_jobs.market.account import delete_account, erase_deleted, set_shares_texts
 from tests.market.steps import claim, complete, completion, fail, post
 from tests.quality.check_steps import (
@@ -174,4 +174,17 @@ async def test_consent_that_is_withdrawn_while_a_verdict_is_reached(node: Node) 
     await verdict
     assert [stage for _, stage, *_ in await checks(node)] == ["decided"]
     assert await rows(node, "SELECT id FROM golds") == []
+    await node.prove()
+
+
+async def test_no_copy_is_made_of_a_text_that_is_being_erased(node: Node) -> None:
+    await quality(node, spot_check_rate=1)
+    buyer, worker = await node.buyer(), await node.worker()
+    posted = await post(buyer)
+    await do_next(worker, RIGHT)
+    async with node.market.db.transaction() as conn:
+        await store_retention.erase_texts(conn, [posted["id"]])
+        await settle(node)
+    assert await rows(node, "SELECT reason FROM checks") == [("there is nothing to do again",)]
+    assert await rows(node, "SELECT FROM task_inputs WHERE erased_at IS NULL") == []
     await node.prove()

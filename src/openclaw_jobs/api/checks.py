@@ -124,7 +124,7 @@ async def check(request: ApiRequest, check_id: FromPath[str]) -> CheckEntry:
     operation_id="overruleCheck",
     security=_OPERATOR,
     tags=_TAGS,
-    responses=problem_responses("not_found", "validation_failed"),
+    responses=problem_responses("not_found", "validation_failed", "wrong_state"),
 )
 async def verdict(
     request: ApiRequest, check_id: FromPath[str], data: JSONBody[VerdictBody]

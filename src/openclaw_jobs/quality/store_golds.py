@@ -7,6 +7,7 @@ import msgspec
 
 from openclaw_jobs.db import Connection
 from openclaw_jobs.quality.store_hidden import MAX_EXPOSURES
+from openclaw_jobs.workers.models import TIERS
 
 
 class Gold(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +71,8 @@ async def mint(
 ) -> None:
     """Make a gold task of an arbitrated one, if its buyer shares its texts; once for each task.
 
-    Whoever was shown the text never gets it again. The buyer is held: who takes the texts back at
+    Whoever was shown the text never gets it again, nor does who is of a lower tier than its buyer
+    asked for. The buyer is held: who takes the texts back at
     this moment does so before, and there is no gold task, or after, and erases it.
     """
     await conn.execute(
@@ -82,9 +84,9 @@ async def mint(
             FOR SHARE OF b
         ), minted AS (
             INSERT INTO golds (id, category, prompt, messages, answers, buyer_id, origin_task_id,
-                created_by)
+                min_tier, created_by)
             SELECT %(gold)s, t.category, i.prompt, i.messages,
-                array_agg(DISTINCT r.result), t.buyer_id, t.id, 'checks'
+                array_agg(DISTINCT r.result), t.buyer_id, t.id, t.min_tier, 'checks'
             FROM tasks t
             JOIN sharing b ON b.id = t.buyer_id
             JOIN task_inputs i ON i.task_id = t.id AND num_nonnulls(i.prompt, i.messages) = 1
@@ -128,7 +130,7 @@ async def retire(conn: Connection, gold_id: str) -> bool:
 
 
 async def choose(conn: Connection, limit: int) -> list[GoldChoice]:
-    """Live gold tasks in random order that somebody active has not been shown.
+    """Live gold tasks in random order that somebody active may have and has not been shown.
 
     One that is waiting for a worker already is left out: two of one text would stand in the queue.
     """
@@ -141,10 +143,11 @@ async def choose(conn: Connection, limit: int) -> list[GoldChoice]:
             AND NOT EXISTS (SELECT FROM checks c WHERE c.gold_id = g.id
                 AND c.stage IN ('due', 'copying'))
             AND EXISTS (SELECT FROM workers w WHERE w.standing = 'active'
+                AND array_position(%s::text[], w.tier) > g.min_tier
                 AND NOT EXISTS (SELECT FROM lineage_readers r
                     WHERE r.lineage = g.id AND r.worker_id = w.id))
         ORDER BY random() LIMIT %s
         """,
-        (MAX_EXPOSURES, limit),
+        (MAX_EXPOSURES, list(TIERS), limit),
     )
     return [GoldChoice(*row) for row in await cursor.fetchall()]

@@ -30,7 +30,8 @@ async def lock_sources(conn: Connection, check_ids: Sequence[str]) -> dict[str, 
     """The texts of the hidden tasks of locked checks; gold tasks are locked too, or `waiting`.
 
     A check is left out that has none any more: it was erased, the gold task was retired by an
-    operator, or the original ended without a result.
+    operator, or the original ended without a result. A text is held too, so that who erases it
+    finds the task that is made of it; one that is being erased at this moment is gone.
     """
     cursor = await conn.execute(
         """
@@ -38,16 +39,22 @@ async def lock_sources(conn: Connection, check_ids: Sequence[str]) -> dict[str, 
             SELECT g.id, g.retired_at FROM golds g
             WHERE g.id = ANY(SELECT gold_id FROM checks WHERE id = ANY(%(checks)s::text[]))
             ORDER BY g.id FOR UPDATE SKIP LOCKED
+        ), texts AS (
+            SELECT i.task_id, i.prompt, i.messages FROM task_inputs i
+            WHERE i.task_id = ANY(SELECT original_task_id FROM checks
+                    WHERE id = ANY(%(checks)s::text[]))
+                AND num_nonnulls(i.prompt, i.messages) = 1
+            FOR SHARE SKIP LOCKED
         )
         SELECT c.id, coalesce(t.lineage, t.id), i.prompt, i.messages, t.min_tier,
             (SELECT count(*) FROM lineage_readers r WHERE r.lineage = coalesce(t.lineage, t.id)),
             t.status = 'queued'
         FROM checks c JOIN tasks t ON t.id = c.original_task_id
-        JOIN task_inputs i ON i.task_id = t.id
-        WHERE c.id = ANY(%(checks)s::text[]) AND num_nonnulls(i.prompt, i.messages) = 1
+        JOIN texts i ON i.task_id = t.id
+        WHERE c.id = ANY(%(checks)s::text[])
             AND t.status NOT IN ('failed', 'cancelled', 'expired')
         UNION ALL
-        SELECT c.id, g.id, g.prompt, g.messages, 0, 0, h.id IS NULL
+        SELECT c.id, g.id, g.prompt, g.messages, g.min_tier, 0, h.id IS NULL
         FROM checks c JOIN golds g ON g.id = c.gold_id LEFT JOIN held h ON h.id = g.id
         WHERE c.id = ANY(%(checks)s::text[]) AND g.retired_at IS NULL AND h.retired_at IS NULL
         """,
