@@ -1,5 +1,8 @@
 """The configuration of the first start: the only place where economic numbers are written down.
 
+The constants of the statistics that judge results are no configuration and stand beside their
+formulas (`docs/decisions/0013-formulas-are-code.md`).
+
 From then on the database holds what is in force. A field that a newer release adds to a section is
 read from here until somebody sets it.
 """

@@ -3,8 +3,9 @@
 Right answers coincide by themselves, so only wrong ones say something: two workers who are both
 wrong about one text and give the same answer share a source, be it an owner, a program or a model.
 How often strangers do that has to be measured, as it depends on the tasks and on what workers run:
-language models that err together give the same answer far more often than chance would have it
-(Kim, Garg, Peng, Garg: Correlated Errors in Large Language Models, ICML 2025: 60% on one data set).
+language models that err together give the same answer far more often than chance would have it,
+60% of the time in one data set (Kim, Garg, Peng, Garg: Correlated Errors in Large Language Models,
+ICML 2025, https://proceedings.mlr.press/v267/kim25e.html).
 """
 
 import math
