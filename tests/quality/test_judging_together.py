@@ -13,7 +13,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from openclaw_jobs.market import judge_checks as judging
-from openclaw_jobs.market.judge_checks import judge_checks
+from openclaw_jobs.market.judge_checks import follow_ready, judge_checks
 from openclaw_jobs.market.queue_checks import queue_checks
 from openclaw_jobs.quality.checks import Finding, Texts
 from openclaw_jobs.quality.judging import Compare, judge
@@ -319,6 +319,23 @@ async def test_comparing_leaves_the_event_loop_free(
     assert await judge_checks(node.market) == 6
     assert (len(turns), len(threads)) == (6, 1)
     assert threading.get_ident() not in threads
+
+
+async def test_who_is_woken_pauses_and_who_looks_by_itself_does_not(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judging, "_SPACING_S", 3600)
+    await spot_checks(node, 3)
+    node.market.checks_ready.set()
+    pausing = asyncio.create_task(follow_ready(node.market))
+    async with asyncio.timeout(10):
+        while {stage for _, stage, *_ in await checks(node)} != {"decided"}:
+            assert not pausing.done()
+        assert not node.market.checks_ready.is_set()
+        await follow_ready(node.market)
+    assert not pausing.done()
+    pausing.cancel()
+    await asyncio.wait([pausing])
 
 
 async def test_a_result_that_two_checks_look_at_counts_once(node: Node) -> None:

@@ -26,7 +26,7 @@ _BATCH: Final = 50
 _MAX_BATCHES: Final = 20
 
 _SPACING_S: Final = 0.5
-"""The least pause between two looks: nobody waits for a verdict, and many share one transaction."""
+"""The pause after a look that was asked for: no verdict is urgent, and many share the next look."""
 
 _log = structlog.get_logger(__name__)
 
@@ -52,9 +52,11 @@ async def judge_checks(market: Market) -> int:
 
 
 async def follow_ready(market: Market) -> None:
-    """Judge what is ready; the next look is a moment later, so that several share one."""
+    """Judge what is ready; who was woken waits a moment, so that the next look is for several."""
+    woken = market.checks_ready.is_set()
     await judge_checks(market)
-    await asyncio.sleep(_SPACING_S)
+    if woken:
+        await asyncio.sleep(_SPACING_S)
 
 
 async def _judge(market: Market, ready: Sequence[Texts]) -> int:
