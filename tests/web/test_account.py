@@ -6,7 +6,12 @@ import os
 import re
 import sys
 
+import pytest
+
+from openclaw_jobs.identity import users
+from openclaw_jobs.market import people
 from openclaw_jobs.market.account import erase_deleted
+from openclaw_jobs.market.people import SignedIn
 from openclaw_jobs.market.post_task import TaskOrder, post_within
 from openclaw_jobs.market.unit import begin
 from tests.market.steps import claim, complete, post, refused
@@ -176,6 +181,72 @@ async def test_no_task_is_posted_while_the_account_is_being_deleted(node: Node) 
         refused(await posting, 403, "suspended")
         assert await ask(node, "SELECT id FROM tasks") == []
         await node.prove()
+
+
+async def sign_in(node: Node, subject: str, email: str) -> SignedIn:
+    return await people.sign_in(
+        node.market, provider="google", subject=subject, email=email, name=None,
+        instead_of=None, user_agent=None,
+    )  # fmt: skip
+
+
+# A provider's id leads to the account whatever the address is by now.
+@pytest.mark.parametrize("email", ["ann@example.com", "new@example.com"])
+async def test_who_signs_in_while_the_account_is_being_deleted_gets_another(
+    node: Node, email: str
+) -> None:
+    async with browsing(node, "ann@example.com") as (ann,):
+        await buyer_of(node, ann)
+        first = await sign_in(node, "g-1", "ann@example.com")
+        token = await ann.token()
+        async with node.market.db.transaction() as conn:
+            await conn.execute("SELECT FROM api_keys FOR UPDATE")
+            deletion = asyncio.create_task(
+                ann.post("/account/delete", {"confirm": "ann@example.com"}, token)
+            )
+            await asyncio.wait([deletion], timeout=0.5)
+            coming = asyncio.create_task(sign_in(node, "g-1", email))
+            done, _ = await asyncio.wait([deletion, coming], timeout=0.5)
+            assert not done
+        assert (await deletion).status_code == 303
+        signed_in = await coming
+        assert signed_in.user_id != first.user_id
+        assert await ask(node, "SELECT user_id FROM external_identities") == [(signed_in.user_id,)]
+        held = "SELECT DISTINCT user_id FROM sessions WHERE revoked_at IS NULL"
+        assert await ask(node, held) == [(signed_in.user_id,)]
+
+
+async def test_the_account_of_who_is_signing_in_is_deleted_after(node: Node) -> None:
+    async with browsing(node, "ann@example.com") as (ann,):
+        first = await sign_in(node, "g-1", "ann@example.com")
+        token = await ann.token()
+        async with begin(node.market) as unit:
+            found = await users.find_user(unit.conn, "google", "g-1", "new@example.com")
+            assert found == first.user_id
+            deletion = asyncio.create_task(
+                ann.post("/account/delete", {"confirm": "ann@example.com"}, token)
+            )
+            done, _ = await asyncio.wait([deletion], timeout=0.5)
+            assert not done, "it waits for who is signing in"
+            await users.link_identity(unit.conn, "github", "h-1", found)
+        assert (await deletion).status_code == 303
+        assert await ask(node, "SELECT provider FROM external_identities") == []
+
+
+async def test_what_led_to_a_deleted_account_leads_to_the_next(node: Node) -> None:
+    async with browsing(node, "ann@example.com") as (ann,):
+        first = await sign_in(node, "g-1", "ann@example.com")
+        await ann.post("/account/delete", {"confirm": "ann@example.com"})
+        # As an earlier version could leave it.
+        await ask(
+            node,
+            "INSERT INTO external_identities (provider, subject, user_id)"
+            " VALUES ('google', 'g-1', %s)",
+            first.user_id,
+        )
+        second = await sign_in(node, "g-1", "ann@example.com")
+        assert second.user_id != first.user_id
+        assert (await sign_in(node, "g-1", "new@example.com")).user_id == second.user_id
 
 
 async def test_a_payment_that_was_begun_keeps_the_account(dsn: str) -> None:

@@ -12,9 +12,12 @@ async def lock_email(conn: Connection, email: str) -> None:
 
 
 async def select_by_identity(conn: Connection, provider: str, subject: str) -> str | None:
-    """The id of the user whom a provider knows so."""
+    """The id of the user whom a provider knows so; not deleted before the transaction ends."""
     cursor = await conn.execute(
-        "SELECT user_id FROM external_identities WHERE provider = %s AND subject = %s",
+        """
+        SELECT u.id FROM external_identities e JOIN users u ON u.id = e.user_id
+        WHERE e.provider = %s AND e.subject = %s AND u.deleted_at IS NULL FOR SHARE OF u
+        """,
         (provider, subject),
     )
     row = await cursor.fetchone()
@@ -22,12 +25,24 @@ async def select_by_identity(conn: Connection, provider: str, subject: str) -> s
 
 
 async def select_by_email(conn: Connection, email: str) -> str | None:
-    """The id of the user with this address."""
+    """The id of the user with this address; not deleted before the transaction ends."""
     cursor = await conn.execute(
-        "SELECT id FROM users WHERE lower(email) = lower(%s) AND deleted_at IS NULL", (email,)
+        "SELECT id FROM users WHERE lower(email) = lower(%s) AND deleted_at IS NULL FOR SHARE",
+        (email,),
     )
     row = await cursor.fetchone()
     return None if row is None else str(row[0])
+
+
+async def lock_user(conn: Connection, user_id: str) -> User | None:
+    """A user that was not deleted; nobody signs in as them before the transaction ends."""
+    cursor = await conn.execute(
+        "SELECT id, email, name, is_operator, created_at FROM users"
+        " WHERE id = %s AND deleted_at IS NULL FOR UPDATE",
+        (user_id,),
+    )
+    row = await cursor.fetchone()
+    return None if row is None else User(*row)
 
 
 async def insert_person(conn: Connection, user_id: str, email: str, name: str | None) -> None:
@@ -38,10 +53,14 @@ async def insert_person(conn: Connection, user_id: str, email: str, name: str | 
 
 
 async def insert_identity(conn: Connection, provider: str, subject: str, user_id: str) -> None:
-    """Insert what a provider calls a user, if it is not there."""
+    """Insert what a provider calls a user; what it called a deleted one is this one's now."""
     await conn.execute(
-        "INSERT INTO external_identities (provider, subject, user_id) VALUES (%s, %s, %s)"
-        " ON CONFLICT DO NOTHING",
+        """
+        INSERT INTO external_identities AS e (provider, subject, user_id) VALUES (%s, %s, %s)
+        ON CONFLICT (provider, subject) DO UPDATE
+        SET user_id = excluded.user_id, created_at = excluded.created_at
+        WHERE EXISTS (SELECT FROM users u WHERE u.id = e.user_id AND u.deleted_at IS NOT NULL)
+        """,
         (provider, subject, user_id),
     )
 

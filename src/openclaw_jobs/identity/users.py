@@ -38,6 +38,16 @@ async def by_id(conn: Connection, user_id: str) -> User | None:
     return await store.select_user(conn, user_id)
 
 
+async def lock_for_deletion(conn: Connection, user_id: str) -> User | None:
+    """The user with this id, once nobody is signing in as them, and nobody does from now on."""
+    user = await store.select_user(conn, user_id)
+    if user is None:
+        return None
+    # In the order of `find_user`; who comes by an id of a provider is held back by the row alone.
+    await store.lock_email(conn, user.email)
+    return await store.lock_user(conn, user_id)
+
+
 async def rename(conn: Connection, user_id: str, name: str | None) -> None:
     """Call somebody by another name."""
     await store.update_name(conn, user_id, name)

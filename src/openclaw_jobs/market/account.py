@@ -108,7 +108,7 @@ async def delete_account(market: Market, user_id: str, buyer_id: str, confirmed:
             under way. 403 `suspended`: a payment is disputed.
     """
     async with begin(market) as unit:
-        user = await users.by_id(unit.conn, user_id)
+        user = await users.lock_for_deletion(unit.conn, user_id)
         if user is None:
             raise not_found("account")
         if confirmed.strip().lower() != user.email.lower():
