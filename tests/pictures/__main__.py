@@ -23,10 +23,12 @@ from playwright.async_api import Browser, BrowserContext, async_playwright
 from openclaw_jobs.db.embedded import EmbeddedServer
 from openclaw_jobs.db.migrate import migrate
 from tests.parts import chromium_path
+from tests.payments.shop import open_shop
 from tests.pictures.compare import difference, kept, read, small
+from tests.pictures.more import SESSION, tell_more
 from tests.pictures.pages import PAGES, Shot
 from tests.pictures.story import Story, tell
-from tests.running import Node, running_node
+from tests.running import Node
 from tests.web.browser import PHONE, THEMES, WIDE, Theme
 
 _HERE: Final = Path(__file__).parent
@@ -35,7 +37,8 @@ _SIZES: Final = {"wide": (WIDE, 640), "phone": (PHONE, 312)}
 _TOLERATED: Final = 0.002
 _FONTS: Final = ("Inter", "JetBrains Mono")
 _STEADY: Final = (_HERE / "steady.js").read_text()
-_COOKIE: Final = "openclaw_session"
+_PATIENCE_MS: Final = 120_000
+"""A simulation on a machine that does much else takes long."""
 
 
 async def take(
@@ -49,7 +52,7 @@ async def take(
             )
             secret = story.sessions[shot.who]
             if secret is not None:
-                await context.add_cookies([{"name": _COOKIE, "value": secret, "url": node.address}])
+                await context.add_cookies([{"name": SESSION, "value": secret, "url": node.address}])
             for theme, png in await _shoot(context, node.address, shot, story):
                 picture = kept(png, width)
                 (out / f"{shot.name}-{name}-{theme}.webp").write_bytes(small(picture))
@@ -68,11 +71,20 @@ async def _shoot(
     page = await context.new_page()
     taken: list[tuple[Theme, bytes]] = []
     for theme in THEMES:
+        if story.sessions[shot.who] is None:
+            # What the last theme left: a worker that was connected is held by its browser.
+            await context.clear_cookies()
         await page.emulate_media(color_scheme=theme, reduced_motion="reduce")
         answer = await page.goto(address + shot.url(story.facts))
         assert answer is not None
         assert answer.status == shot.status, (shot.name, answer.status)
         await page.evaluate("document.fonts.ready")
+        for selector, value in shot.fill:
+            await page.fill(selector, value)
+        for selector in shot.send:
+            # As without script, so that what follows is a page.
+            async with page.expect_navigation(timeout=_PATIENCE_MS):
+                await page.locator(selector).first.evaluate("(form) => form.submit()")
         if shot.click is not None:
             await page.click(shot.click)
         await page.evaluate(_STEADY)
@@ -106,18 +118,17 @@ def _database() -> Iterator[str]:
 
 
 async def _run(shots: Sequence[Shot], out: Path, dsn: str) -> None:
-    stripe = {"stripe_secret_key": "sk_test_pictures", "stripe_webhook_secret": "whsec_pictures"}
-    async with (
-        running_node(dsn, background=False, **stripe) as node,
-        async_playwright() as playwright,
-    ):
-        story = await tell(node)
+    async with open_shop(dsn, public_url=None) as shop, async_playwright() as playwright:
+        node, story = shop.node, await tell(shop.node)
         browser = await playwright.chromium.launch(
             executable_path=chromium_path(),
             args=["--no-sandbox", "--disable-dev-shm-usage", "--font-render-hinting=none"],
             env={**os.environ, "FONTCONFIG_FILE": str(_HERE / "fonts.conf")},
         )
-        await take(node, story, browser, shots, out)
+        await take(node, story, browser, [shot for shot in shots if not shot.late], out)
+        if late := [shot for shot in shots if shot.late]:
+            story.facts = await tell_more(shop, story)
+            await take(node, story, browser, late, out)
         await browser.close()
 
 

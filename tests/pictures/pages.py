@@ -20,6 +20,9 @@ class Shot(msgspec.Struct, frozen=True):
         path: Where the page is; `{…}` stands for a value of the story, such as `{task}`.
         who: Who looks.
         click: What is clicked first, as Playwright's selector: a dialog, a tab.
+        fill: What is filled in first: selectors and values.
+        send: The forms that are sent one after the other to come to the page, as selectors.
+        late: Whether it needs what `more.py` tells, which happens once all others are taken.
         status: What the page answers with.
         shown: Also wanted in full size, for the docs.
     """
@@ -28,6 +31,9 @@ class Shot(msgspec.Struct, frozen=True):
     path: str
     who: Who = "nobody"
     click: str | None = None
+    fill: tuple[tuple[str, str], ...] = ()
+    send: tuple[str, ...] = ()
+    late: bool = False
     status: int = 200
     shown: bool = False
 
@@ -67,4 +73,50 @@ PAGES: Final = (
     Shot("account-new", "/account", "newcomer"),
     Shot("not-found", "/no-such-page", status=404),
     Shot("styleguide", "/styleguide", "buyer"),
+    Shot("chat-list", "/chat/list", "buyer", late=True),
+    Shot("chat-search", "/search?q=query", "buyer", late=True),
+    Shot("chat-again", "/chat/turns/{turn_id}/again?another=true", "buyer", late=True),
+    Shot(
+        "chat-delete",
+        "/chat/{conversation}",
+        "buyer",
+        send=('form[action$="/delete"]',),
+        late=True,
+    ),
+    Shot("shared", "/s/{token}", late=True),
+    Shot("deposit-success", "/deposit/success?session_id={session_id}", "buyer", late=True),
+    Shot("deposit-cancel", "/deposit/cancel", "buyer", late=True),
+    Shot("receipt", "/receipts/{deposit_id}", "buyer", late=True),
+    Shot("operator-worker", "/operator/workers/{worker_id}", "operator", late=True),
+    Shot("operator-buyer", "/operator/buyers/{buyer}", "operator", late=True),
+    Shot("operator-check", "/operator/checks/{check_id}", "operator", late=True),
+    Shot("operator-appeals", "/operator/appeals", "operator", late=True),
+    Shot("operator-credits", "/operator/credits", "operator", late=True),
+    Shot("operator-deposits", "/operator/deposits", "operator", late=True),
+    Shot("operator-flags", "/operator/flags", "operator", late=True),
+    Shot("operator-webhooks", "/operator/webhooks", "operator", late=True),
+    Shot(
+        "operator-config-review",
+        "/operator/config/quality",
+        "operator",
+        fill=(('[name="shadow_rate"]', "0.1"),),
+        send=('form[action$="/review"]',),
+        late=True,
+    ),
+    Shot(
+        "operator-config-trial",
+        "/operator/config/quality",
+        "operator",
+        fill=(('[name="shadow_rate"]', "0.1"),),
+        send=('form[action$="/review"]', "form[data-trial]"),
+        late=True,
+    ),
+    # Each look makes a worker, so it comes last.
+    Shot(
+        "worker-token",
+        "/worker",
+        fill=(('form[action="/worker/connect"] [name="name"]', "Night shift"),),
+        send=('form[action="/worker/connect"]',),
+        late=True,
+    ),
 )

@@ -38,10 +38,17 @@ class Story:
     Attributes:
         facts: Values for the paths of pages.
         sessions: The cookie of each that looks.
+        buyer: The buyer's id and key.
     """
 
-    def __init__(self, facts: Mapping[str, str], sessions: Mapping[Who, str | None]) -> None:
+    def __init__(
+        self,
+        facts: Mapping[str, str],
+        sessions: Mapping[Who, str | None],
+        buyer: tuple[str, str],
+    ) -> None:
         self.facts = facts
+        self.buyer = buyer
         self.sessions = sessions
 
 
@@ -78,7 +85,7 @@ async def tell(node: Node) -> Story:
         "buyer": buyer_id,
         "conversation": conversation,
     }
-    return Story(facts, sessions)
+    return Story(facts, sessions, (buyer_id, key.key))
 
 
 async def _worker(node: Node) -> Party:

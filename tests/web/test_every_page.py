@@ -13,18 +13,16 @@ from litestar.routes import HTTPRoute
 from playwright.async_api import Browser as Chromium
 
 from openclaw_jobs.kit.doors import options_of
-from tests.market.steps import sql
-from tests.payments.shop import Shop, open_shop
-from tests.pictures.pages import Who
+from tests.payments.shop import open_shop
+from tests.pictures.more import SESSION, tell_more
+from tests.pictures.pages import PAGES, Who
 from tests.pictures.story import Story, tell
-from tests.quality.check_steps import RIGHT, dispute, do_next, settle
 from tests.running import Node
 from tests.web.browser import PHONE, WIDE, Visitors, browser_tests
 from tests.web.people import Browser
 
 pytestmark = browser_tests
 
-SESSION: Final = "openclaw_session"
 STREAMS: Final = {"/activity"}
 AWAY: Final = {"/auth/{provider}", "/auth/{provider}/callback"}
 """Where nothing is shown, but somebody is sent elsewhere; `test_oauth.py` follows."""
@@ -86,38 +84,12 @@ class Town:
 async def town(dsn: str) -> AsyncIterator[Town]:
     """Everything has happened once in it."""
     async with open_shop(dsn, public_url=None) as shop:
-        disputed = await dispute(shop.node)
-        await do_next(disputed.third, RIGHT)
-        await settle(shop.node)
         built = Town(shop.node, await tell(shop.node), [])
-        facts = {**built.story.facts, **await _more(shop, built)}
+        built.story.facts = await tell_more(shop, built.story)
         for path, auth in _served(shop.node):
             query = QUERIES.get(path, "")
-            built.places.append(Place(path.format_map(facts) + query, auth))
+            built.places.append(Place(path.format_map(built.story.facts) + query, auth))
         yield built
-
-
-async def _more(shop: Shop, town: Town) -> dict[str, str]:
-    """What stands in paths besides what the story tells of."""
-    task = town.story.facts["task"]
-    async with town.as_("buyer") as buyer:
-        token = await buyer.token()
-        fields = {"pack": "pro", "key": "once", "return_to": "/chat"}
-        assert (await buyer.post("/deposit", fields, token)).status_code == 303
-        (session,) = shop.stripe.all_of("checkout.session")
-        await shop.bring(shop.stripe.pay(session["id"]))
-        asked = {"accept": "application/json"}
-        shared = await buyer.post(f"/chat/tasks/{task}/share", {}, token, asked)
-    facts = {"token": shared.json()["link"].rpartition("/")[2], "key": "pricing"}
-    for name, rows in (
-        ("check_id", await sql(shop.node, "SELECT id FROM checks LIMIT 1")),
-        ("turn_id", await sql(shop.node, "SELECT id FROM turns ORDER BY seq LIMIT 1")),
-        ("deposit_id", await sql(shop.node, "SELECT id FROM deposits LIMIT 1")),
-    ):
-        facts[name] = str(rows[0][0])
-    story = town.story.facts
-    ids = {f"{name}_id": story[name] for name in ("task", "worker", "buyer", "conversation")}
-    return facts | ids
 
 
 def _served(node: Node) -> list[tuple[str, str]]:
@@ -149,6 +121,21 @@ async def test_everybody_gets_what_is_theirs_and_nothing_breaks(town: Town) -> N
                     ]
                     said += [f"{who} at {place.path} has not {name}" for name in lacks]
     assert not said, "\n".join(said)
+
+
+async def test_every_page_has_its_pictures(town: Town) -> None:
+    taken = {shot.url(town.story.facts).partition("?")[0] for shot in PAGES}
+    forgotten: set[str] = set()
+    for who in ROLES:
+        async with town.as_(who) as browser:
+            for place in town.places:
+                where = place.path.partition("?")[0]
+                if BEST[place.auth] == who and where not in taken:
+                    # Parts of pages, files and what leads elsewhere need none.
+                    answer = await browser.get(place.path)
+                    if answer.text.startswith("<!doctype html>"):
+                        forgotten.add(where)
+    assert not forgotten, "add a line to tests/pictures/pages.py"
 
 
 def _wrong_status(place: Place, who: Who, status: int) -> str:
