@@ -125,11 +125,15 @@ async def test_an_empty_filter_is_none(node: Node, subtests: pytest.Subtests) ->
         (operator, "/api/admin/audit", "limit=50&cursor="),
         (operator, "/api/admin/quality", "stage=&kind=&worker_id=&cursor="),
         (operator, "/api/admin/reconciliations", "rail=&limit=10"),
+        (operator, "/api/admin/appeals", "status=&cursor="),
     ]
     for party, path, query in lists:
         with subtests.test(path=path, query=query):
             plain = await party.ok("GET", path)
             assert await party.ok("GET", f"{path}?{query}") == plain
+    for path in ("/api/admin/pnl?format=", "/api/admin/pairs?flagged=", "/api/tasks?limit="):
+        party = buyer if path.startswith("/api/tasks") else operator
+        refused(await party.http.get(path), 422, "validation_failed")
 
 
 async def test_another_s_task_is_as_if_there_were_none(

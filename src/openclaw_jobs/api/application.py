@@ -25,7 +25,8 @@ __all__ = ["Application", "build_application"]
 
 # Bodies are bounded route by route, by the runtime configuration.
 _NO_FIXED_BODY_LIMIT: Final = None
-_NUMBERS: Final = frozenset({b"wait", b"max", b"limit"})
+_NEVER_EMPTY: Final = frozenset({b"wait", b"max", b"limit", b"format", b"flagged"})
+"""What is no filter in a query: it cannot be null, and so is not left out by being empty."""
 _CALLERS: Final = {"wrk_": "worker_id", "byr_": "buyer_id"}
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
@@ -146,7 +147,7 @@ def _drop_empty(scope: Any) -> None:  # noqa: ANN401 - ASGI
     query: bytes = scope["query_string"]
     if query.endswith(b"=") or b"=&" in query:
         parts = [part.partition(b"=") for part in query.split(b"&")]
-        kept = [part for part in parts if part[2] or part[0] in _NUMBERS]
+        kept = [part for part in parts if part[2] or part[0] in _NEVER_EMPTY]
         scope["query_string"] = b"&".join(b"".join(part) for part in kept)
 
 

@@ -220,13 +220,13 @@ def _made(suspension: Suspension) -> AppealState:
 )
 async def get_appeals(
     request: ApiRequest,
-    status: FromQuery[Literal["waiting", "decided"]] = "waiting",
+    status: FromQuery[Literal["waiting", "decided"] | None] = "waiting",
     cursor: FromQuery[str | None] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
 ) -> AppealList:
     """Appeals that wait, oldest first; or those decided, newest first."""
     page = await list_appeals(
-        services_of(request).market, waiting=status == "waiting", before=cursor, limit=limit
+        services_of(request).market, waiting=status != "decided", before=cursor, limit=limit
     )
     return AppealList([_entry(a) for a in page.appeals], page.resume_after)
 
