@@ -20,7 +20,8 @@ from openclaw_jobs.client.program.runner import Runner, RunnerOptions
 from openclaw_jobs.client.transport import AsyncHttpxTransport, AsyncTransport
 from openclaw_jobs.client.transport.aiohttp_transport import AiohttpTransport
 from tests.client.program import eventually
-from tests.fakes.marketplace import DROP_MIDWAY, Marketplace
+from tests.fakes.faults import DROP_MIDWAY
+from tests.fakes.marketplace import Marketplace
 from tests.fakes.openai import ModelServer
 
 

@@ -26,7 +26,8 @@ from openclaw_jobs.client import (
 from openclaw_jobs.client.models import Lease
 from openclaw_jobs.client.transport import AsyncHttpxTransport, AsyncTransport
 from openclaw_jobs.client.transport.aiohttp_transport import AiohttpTransport
-from tests.fakes.marketplace import DROP_BEFORE, DROP_MIDWAY, Marketplace
+from tests.fakes.faults import DROP_BEFORE, DROP_MIDWAY
+from tests.fakes.marketplace import Marketplace
 
 QUICK = RetryPolicy(base_s=0.01, cap_s=0.02)
 

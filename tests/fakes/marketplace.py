@@ -10,47 +10,21 @@ import contextlib
 import json
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
 from tests.fakes.asgi import AsgiFake, Receive, Scope, Send, read_body, respond
+from tests.fakes.faults import DROP_BEFORE, DroppedError, Fault, Request
 
 T = TypeVar("T")
 Answer = tuple[int, Any]
-
-DROP_BEFORE = "drop before the request is acted on"
-DROP_MIDWAY = "act, then drop in the middle of the answer"
 
 
 _PAGES = {
     "balance": {"balance_cents": 1000, "promo_cents": 400, "paid_cents": 600},
     "deposit": {"checkout_url": "https://pay.example/x", "session_id": "cs_1"},
 }
-
-
-class DroppedError(Exception):
-    """Makes uvicorn cut the connection."""
-
-
-@dataclass
-class Fault:
-    """What goes wrong with the next request whose path begins with `path`."""
-
-    path: str
-    how: int | str
-    headers: dict[str, str] = field(default_factory=dict)
-    body: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class Request:
-    method: str
-    path: str
-    query: dict[str, str]
-    headers: dict[str, str]
-    body: Any
 
 
 def rfc3339(moment: datetime) -> str:
