@@ -21,7 +21,7 @@ from tests.running import Json, Node, Party
 
 FORMS = [
     (re.compile(r"\b(task|wrk|pay|req)_[0-7][0-9a-hjkmnp-tv-z]{25}\b"), r"\1_ID"),
-    (re.compile(r"lease_[A-Za-z0-9_-]{32}\b"), "lease_TOKEN"),
+    (re.compile(r"lease_[A-Za-z0-9_-]{32}(?![A-Za-z0-9_-])"), "lease_TOKEN"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"), "TIME"),
 ]
 OWN_HEADERS = {"x-request-id", "date", "ratelimit-remaining", "ratelimit-reset"}
