@@ -25,7 +25,7 @@ from openclaw_jobs.quality.store_checks import set_void
 _BATCH: Final = 50
 _MAX_BATCHES: Final = 20
 
-_SPACING_S: Final = 0.5
+_SPACING_S: Final = 1.0
 """The pause after a look that was asked for: no verdict is urgent, and many share the next look."""
 
 _log = structlog.get_logger(__name__)
