@@ -8,9 +8,12 @@ import sys
 
 import pytest
 
-from openclaw_jobs.identity import users
+from openclaw_jobs.chat.models import Draft
+from openclaw_jobs.identity import sessions, users
+from openclaw_jobs.kit.errors import Problem
 from openclaw_jobs.market import people
 from openclaw_jobs.market.account import erase_deleted
+from openclaw_jobs.market.change_conversation import keep_draft
 from openclaw_jobs.market.people import SignedIn
 from openclaw_jobs.market.post_task import TaskOrder, post_within
 from openclaw_jobs.market.unit import begin
@@ -247,6 +250,45 @@ async def test_what_led_to_a_deleted_account_leads_to_the_next(node: Node) -> No
         second = await sign_in(node, "g-1", "ann@example.com")
         assert second.user_id != first.user_id
         assert (await sign_in(node, "g-1", "new@example.com")).user_id == second.user_id
+
+
+async def test_nothing_is_written_into_an_account_that_is_being_deleted(node: Node) -> None:
+    async with browsing(node, "ann@example.com") as (ann,):
+        buyer, token = await buyer_of(node, ann), await ann.token()
+        async with node.market.db.transaction() as conn:
+            # The deletion has come as far as the keys.
+            await conn.execute("SELECT FROM api_keys FOR UPDATE")
+            deletion = asyncio.create_task(
+                ann.post("/account/delete", {"confirm": "ann@example.com"}, token)
+            )
+            await asyncio.wait([deletion], timeout=0.5)
+            draft = keep_draft(node.market, buyer.id, None, Draft("a secret", "general"))
+            writing = asyncio.create_task(draft)
+            done, _ = await asyncio.wait([deletion, writing], timeout=0.5)
+            assert not done
+        assert (await deletion).status_code == 303
+        with pytest.raises(Problem, match="deleted"):
+            await writing
+        assert await ask(node, "SELECT text FROM drafts") == []
+
+
+async def test_a_browser_that_takes_another_session_stops_no_deletion(node: Node) -> None:
+    """Its old session is held by the one, what it points at by the other."""
+    async with browsing(node, "ann@example.com") as (ann,):
+        token = await ann.token()
+        [(user_id, session_id)] = await ask(node, "SELECT user_id, id FROM sessions")
+        async with begin(node.market) as unit:
+            await unit.conn.execute("SELECT FROM sessions FOR UPDATE")
+            deletion = asyncio.create_task(
+                ann.post("/account/delete", {"confirm": "ann@example.com"}, token)
+            )
+            done, _ = await asyncio.wait([deletion], timeout=0.5)
+            assert not done, "it waits for the session"
+            async with asyncio.timeout(5):
+                await sessions.open_session(
+                    unit.conn, user_id=user_id, instead_of=session_id, user_agent=None
+                )
+        assert (await deletion).status_code == 303
 
 
 async def test_a_payment_that_was_begun_keeps_the_account(dsn: str) -> None:

@@ -35,10 +35,13 @@ async def select_by_email(conn: Connection, email: str) -> str | None:
 
 
 async def lock_user(conn: Connection, user_id: str) -> User | None:
-    """A user that was not deleted; nobody signs in as them before the transaction ends."""
+    """A user that was not deleted; nobody signs in as them before the transaction ends.
+
+    What only points at them, such as a session that takes another's place, goes on.
+    """
     cursor = await conn.execute(
         "SELECT id, email, name, is_operator, created_at FROM users"
-        " WHERE id = %s AND deleted_at IS NULL FOR UPDATE",
+        " WHERE id = %s AND deleted_at IS NULL FOR NO KEY UPDATE",
         (user_id,),
     )
     row = await cursor.fetchone()

@@ -8,6 +8,7 @@ import msgspec
 from openclaw_jobs import audit, buyers, ledger
 from openclaw_jobs.buyers import store_marks as buyer_marks
 from openclaw_jobs.chat import store_shares as chat
+from openclaw_jobs.chat.store import wait_for_chat
 from openclaw_jobs.identity import sessions, users
 from openclaw_jobs.kit.errors import Problem, invalid, not_found
 from openclaw_jobs.kit.timefmt import rfc3339
@@ -21,6 +22,7 @@ __all__ = [
     "delete_account",
     "erase_deleted",
     "open_account_export",
+    "refuse_deleted",
     "set_shares_texts",
     "shares_texts",
     "tend_accounts",
@@ -113,6 +115,8 @@ async def delete_account(market: Market, user_id: str, buyer_id: str, confirmed:
             raise not_found("account")
         if confirmed.strip().lower() != user.email.lower():
             raise invalid("confirm", "Type the e-mail address of your account to confirm.")
+        # Whoever writes in a conversation holds this, and then the balances.
+        await wait_for_chat(unit.conn, buyer_id)
         # Whoever posts a task holds the balances, then looks whether the buyer is suspended: it
         # comes before, and is counted here, or after, and is refused.
         await ledger.lock_balances(unit.conn, [buyer_id])
@@ -136,6 +140,18 @@ async def delete_account(market: Market, user_id: str, buyer_id: str, confirmed:
         await users.forget(unit.conn, user_id, user.email)
         await audit.record(unit.conn, user_id, "account.delete", buyer_id, {})
     await _erase(market, user_id, buyer_id)
+
+
+async def refuse_deleted(unit: Unit, buyer_id: str) -> None:
+    """Let a buyer through whose account is not deleted, and is not until the transaction ends.
+
+    For what is kept for a buyer, who may have been deleted since the request was let in.
+
+    Raises:
+        Problem: 401 `unauthenticated`.
+    """
+    if not await store_people.is_kept(unit.conn, buyer_id):
+        raise Problem("unauthenticated", "This account was deleted.")
 
 
 async def _refuse_open_tasks(unit: Unit, buyer_id: str) -> None:

@@ -4,6 +4,7 @@ from openclaw_jobs.chat import rules, service, store, store_turns
 from openclaw_jobs.chat.models import Conversation, Draft
 from openclaw_jobs.kit.errors import Problem, not_found
 from openclaw_jobs.kit.ids import is_id, new_id
+from openclaw_jobs.market.account import refuse_deleted
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.unit import Unit, run
 
@@ -71,6 +72,7 @@ async def keep_draft(
             await service.find(unit.conn, buyer_id, conversation_id)
         where = conversation_id or ""
         if draft.text.strip():
+            await refuse_deleted(unit, buyer_id)
             await store.upsert_draft(unit.conn, buyer_id, where, draft, unit.now)
         else:
             await store.delete_draft(unit.conn, buyer_id, where)

@@ -9,7 +9,7 @@ from openclaw_jobs.kit.errors import Problem
 from openclaw_jobs.kit.failpoints import failpoint
 from openclaw_jobs.kit.ids import new_id
 from openclaw_jobs.kit.money import format_cents
-from openclaw_jobs.market import store_people
+from openclaw_jobs.market.account import refuse_deleted
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.unit import Replay, Unit, begin, first_time, run
 from openclaw_jobs.payments.deposits import (
@@ -123,8 +123,7 @@ async def _begin(
                 )
             if begun is not None:
                 await store.forget_request(unit.conn, begun.deposit_id)
-        if not await store_people.is_kept(unit.conn, buyer_id):
-            raise Problem("unauthenticated", "This account was deleted.")
+        await refuse_deleted(unit, buyer_id)
         await store.insert_deposit(unit.conn, deposit)
     return deposit
 
