@@ -5,13 +5,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from tests.api.framework import (
-    BUYER,
-    WORKER,
-    Harness,
-    fresh_harness,
-    serving,
-)
+from tests.api.framework import BUYER, WORKER, Harness, fresh_harness, serving
 
 ORDER = {"count": 1}
 
