@@ -35,11 +35,12 @@ async def add_totals(conn: Connection, changes: Sequence[TotalsChange]) -> None:
     await conn.execute(
         """
         WITH change AS (
-            SELECT * FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
+            SELECT * FROM unnest(%(buyers)s::text[], %(deposited)s::bigint[], %(bonus)s::bigint[],
+                %(spent)s::bigint[], %(credited)s::bigint[])
                 AS c (buyer_id, deposited, bonus, spent, credited)
         ), locked AS (
-            SELECT t.buyer_id FROM buyer_totals t JOIN change USING (buyer_id)
-            ORDER BY t.buyer_id FOR UPDATE OF t
+            SELECT buyer_id FROM buyer_totals WHERE buyer_id = ANY(%(buyers)s::text[])
+            ORDER BY buyer_id FOR UPDATE
         )
         UPDATE buyer_totals t
         SET deposited_cents = t.deposited_cents + c.deposited,
@@ -48,13 +49,13 @@ async def add_totals(conn: Connection, changes: Sequence[TotalsChange]) -> None:
             credited_cents = t.credited_cents + c.credited
         FROM change c JOIN locked USING (buyer_id) WHERE t.buyer_id = c.buyer_id
         """,
-        (
-            [c.buyer_id for c in changes],
-            [c.deposited_cents for c in changes],
-            [c.bonus_cents for c in changes],
-            [c.spent_cents for c in changes],
-            [c.credited_cents for c in changes],
-        ),
+        {
+            "buyers": [c.buyer_id for c in changes],
+            "deposited": [c.deposited_cents for c in changes],
+            "bonus": [c.bonus_cents for c in changes],
+            "spent": [c.spent_cents for c in changes],
+            "credited": [c.credited_cents for c in changes],
+        },
     )
 
 

@@ -132,9 +132,10 @@ async def retire_golds_of(conn: Connection, buyer_id: str) -> None:
     await conn.execute(
         """
         WITH open AS (
-            SELECT c.id FROM checks c JOIN golds g ON g.id = c.gold_id
-            WHERE g.buyer_id = %s AND c.stage NOT IN ('decided', 'void')
-            ORDER BY c.id FOR UPDATE OF c
+            SELECT c.id FROM checks c
+            WHERE c.id = ANY(ARRAY(SELECT x.id FROM golds g JOIN checks x ON x.gold_id = g.id
+                    WHERE g.buyer_id = %s)) AND c.stage NOT IN ('decided', 'void')
+            ORDER BY c.id FOR UPDATE
         )
         UPDATE checks c SET stage = 'void', reason = 'a text was erased', reserved_cents = 0,
             decided_at = now()
@@ -201,7 +202,8 @@ async def pick_texts(conn: Connection, buyer_id: str, limit: int) -> list[str]:
     await conn.execute(
         """
         WITH open AS (
-            SELECT c.id FROM checks c WHERE c.original_task_id = ANY(%s::text[])
+            SELECT c.id FROM checks c WHERE c.id = ANY(ARRAY(
+                    SELECT id FROM checks WHERE original_task_id = ANY(%s::text[])))
                 AND c.stage NOT IN ('decided', 'void')
             ORDER BY c.id FOR UPDATE
         )

@@ -81,7 +81,7 @@ async def note_results(
                 AS d (check_id, task_id, worker_id)
         ), locked AS (
             SELECT c.id, c.original_task_id, c.copy_task_id, c.arbiter_task_id FROM checks c
-            WHERE c.id = ANY(SELECT check_id COLLATE "C" FROM done) ORDER BY c.id FOR UPDATE
+            WHERE c.id = ANY(ARRAY(SELECT check_id FROM done)) ORDER BY c.id FOR UPDATE
         ), roles AS (
             SELECT l.id,
                 max(d.worker_id) FILTER (WHERE d.task_id = l.original_task_id) AS first,
@@ -127,10 +127,10 @@ async def end_parts(conn: Connection, ended: Sequence[Ended]) -> None:
             GROUP BY check_id
         ), locked AS (
             SELECT c.id, c.stage, c.gold_id FROM checks c
-            WHERE c.id = ANY(SELECT check_id COLLATE "C" FROM lost) ORDER BY c.id FOR UPDATE
+            WHERE c.id = ANY(ARRAY(SELECT check_id FROM lost)) ORDER BY c.id FOR UPDATE
         ), golden AS (
-            SELECT g.id FROM golds g WHERE g.id = ANY(
-                SELECT gold_id FROM locked WHERE stage NOT IN ('decided', 'void'))
+            SELECT g.id FROM golds g WHERE g.id = ANY(ARRAY(
+                SELECT gold_id FROM locked WHERE stage NOT IN ('decided', 'void')))
             ORDER BY g.id FOR UPDATE
         ), unseen AS (
             UPDATE golds g SET exposures = greatest(0, g.exposures - 1)
@@ -167,11 +167,11 @@ async def lock_leftovers(conn: Connection, limit: int) -> list[str]:
         """
         SELECT t.id FROM tasks t JOIN checks c ON c.id = t.check_id
         WHERE t.buyer_id IS NULL AND t.status = 'queued' AND c.stage IN ('decided', 'void')
-        ORDER BY t.id LIMIT %s FOR UPDATE OF t SKIP LOCKED
+        ORDER BY t.check_id LIMIT %s FOR UPDATE OF t SKIP LOCKED
         """,
         (limit,),
     )
-    return [row[0] for row in await cursor.fetchall()]
+    return sorted(row[0] for row in await cursor.fetchall())
 
 
 async def expire_crowded(

@@ -37,12 +37,13 @@ async def lock_sources(conn: Connection, check_ids: Sequence[str]) -> dict[str, 
         """
         WITH held AS (
             SELECT g.id, g.retired_at FROM golds g
-            WHERE g.id = ANY(SELECT gold_id FROM checks WHERE id = ANY(%(checks)s::text[]))
+            WHERE g.id = ANY(ARRAY(SELECT gold_id FROM checks
+                    WHERE id = ANY(%(checks)s::text[])))
             ORDER BY g.id FOR UPDATE SKIP LOCKED
         ), texts AS (
             SELECT i.task_id, i.prompt, i.messages FROM task_inputs i
-            WHERE i.task_id = ANY(SELECT original_task_id FROM checks
-                    WHERE id = ANY(%(checks)s::text[]))
+            WHERE i.task_id = ANY(ARRAY(SELECT original_task_id FROM checks
+                    WHERE id = ANY(%(checks)s::text[])))
                 AND num_nonnulls(i.prompt, i.messages) = 1
             FOR SHARE SKIP LOCKED
         )

@@ -157,11 +157,12 @@ async def add_stats(conn: Connection, changes: Sequence[StatsChange], today: dat
     await conn.execute(
         """
         WITH change AS (
-            SELECT * FROM unnest(%s::text[], %s::int[], %s::int[], %s::int[], %s::int[],
-                %s::bigint[]) AS c (worker_id, completed, failed, expired, released, earned)
+            SELECT * FROM unnest(%(workers)s::text[], %(completed)s::int[], %(failed)s::int[],
+                %(expired)s::int[], %(released)s::int[], %(earned)s::bigint[])
+                AS c (worker_id, completed, failed, expired, released, earned)
         ), locked AS (
-            SELECT s.worker_id FROM worker_stats s JOIN change USING (worker_id)
-            ORDER BY s.worker_id FOR UPDATE OF s
+            SELECT worker_id FROM worker_stats WHERE worker_id = ANY(%(workers)s::text[])
+            ORDER BY worker_id FOR UPDATE
         )
         UPDATE worker_stats s SET
             completed = s.completed + c.completed,
@@ -170,22 +171,20 @@ async def add_stats(conn: Connection, changes: Sequence[StatsChange], today: dat
             released = s.released + c.released,
             lifetime_cents = s.lifetime_cents + c.earned,
             today_completed = c.completed
-                + CASE WHEN s.today = %s THEN s.today_completed ELSE 0 END,
-            today_cents = c.earned + CASE WHEN s.today = %s THEN s.today_cents ELSE 0 END,
-            today = %s
+                + CASE WHEN s.today = %(today)s THEN s.today_completed ELSE 0 END,
+            today_cents = c.earned + CASE WHEN s.today = %(today)s THEN s.today_cents ELSE 0 END,
+            today = %(today)s
         FROM change c JOIN locked USING (worker_id) WHERE s.worker_id = c.worker_id
         """,
-        (
-            text_array([c.worker_id for c in changes]),
-            int_array([c.completed for c in changes]),
-            int_array([c.failed for c in changes]),
-            int_array([c.expired for c in changes]),
-            int_array([c.released for c in changes]),
-            int_array([c.earned_cents for c in changes]),
-            today,
-            today,
-            today,
-        ),
+        {
+            "workers": text_array([c.worker_id for c in changes]),
+            "completed": int_array([c.completed for c in changes]),
+            "failed": int_array([c.failed for c in changes]),
+            "expired": int_array([c.expired for c in changes]),
+            "released": int_array([c.released for c in changes]),
+            "earned": int_array([c.earned_cents for c in changes]),
+            "today": today,
+        },
     )
 
 
@@ -231,19 +230,19 @@ async def add_strikes(
     cursor = await conn.execute(
         """
         WITH strike AS (
-            SELECT * FROM unnest(%s::text[], %s::int[]) AS s (worker_id, n)
+            SELECT * FROM unnest(%(workers)s::text[], %(strikes)s::int[]) AS s (worker_id, n)
         ), locked AS (
-            SELECT w.id FROM workers w JOIN strike ON w.id = worker_id ORDER BY w.id
-            FOR NO KEY UPDATE OF w
+            SELECT id FROM workers WHERE id = ANY(%(workers)s::text[]) ORDER BY id
+            FOR NO KEY UPDATE
         ), struck AS (
             SELECT w.id, least(w.strikes + n, 32767) AS strikes,
-                w.strikes + n >= least(%s, 32767) AND w.standing = 'active' AS stops
+                w.strikes + n >= least(%(limit)s, 32767) AND w.standing = 'active' AS stops
             FROM workers w JOIN strike ON w.id = worker_id JOIN locked ON locked.id = w.id
         ), changed AS (
             UPDATE workers w SET
                 strikes = CASE WHEN stops THEN 0 ELSE s.strikes END,
                 standing = CASE WHEN stops THEN 'suspended' ELSE w.standing END,
-                suspended_until = CASE WHEN stops THEN %s ELSE w.suspended_until END,
+                suspended_until = CASE WHEN stops THEN %(until)s ELSE w.suspended_until END,
                 suspended_reason = CASE WHEN stops
                     THEN 'several claimed tasks in a row ran out of time'
                     ELSE w.suspended_reason END
@@ -251,7 +250,12 @@ async def add_strikes(
         )
         SELECT id FROM changed WHERE stops
         """,
-        ([w for w, _ in strikes], [n for _, n in strikes], limit, suspend_until),
+        {
+            "workers": [w for w, _ in strikes],
+            "strikes": [n for _, n in strikes],
+            "limit": limit,
+            "until": suspend_until,
+        },
     )
     return [row[0] for row in await cursor.fetchall()]
 
@@ -263,7 +267,7 @@ async def end_suspensions(conn: Connection, limit: int) -> int:
         UPDATE workers SET standing = 'active', suspended_until = NULL, suspended_reason = NULL
         WHERE id IN (
             SELECT id FROM workers WHERE standing = 'suspended' AND suspended_until <= now()
-            ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
+            ORDER BY suspended_until LIMIT %s FOR UPDATE SKIP LOCKED)
         """,
         (limit,),
     )
