@@ -66,6 +66,7 @@ from openclaw_jobs.ledger.rules import (
     unfreeze,
 )
 from openclaw_jobs.ledger.service import (
+    ask_balances,
     balances,
     is_posted,
     lock_balances,
@@ -97,6 +98,7 @@ __all__ = [
     "TransferKind",
     "UnknownAccount",
     "accounts_of",
+    "ask_balances",
     "balance_cents",
     "balances",
     "bonus_clawback",

@@ -1,6 +1,6 @@
 """Posting, balances and the proof. Nothing here commits; the caller owns the transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import psycopg
 
@@ -70,10 +70,25 @@ async def balances(conn: Connection, owner: str, *, for_update: bool = False) ->
 
 async def lock_balances(conn: Connection, owners: Sequence[str]) -> dict[str, dict[Account, int]]:
     """The balances of several buyers or workers, held still until the transaction ends."""
-    found: dict[str, dict[Account, int]] = {}
-    for owner, account, cents in await store.lock_balances(conn, sorted(set(owners))):
-        found.setdefault(owner, {})[Account(account)] = cents
-    return found
+    return await (await ask_balances(conn, owners))()
+
+
+async def ask_balances(
+    conn: Connection, owners: Sequence[str]
+) -> Callable[[], Awaitable[dict[str, dict[Account, int]]]]:
+    """As `lock_balances`, to be sent with a statement that follows.
+
+    What follows is done when they are held; what is returned waits for the answer.
+    """
+    asked = await store.ask_balances(conn, sorted(set(owners)))
+
+    async def answer() -> dict[str, dict[Account, int]]:
+        found: dict[str, dict[Account, int]] = {}
+        for owner, account, cents in await asked():
+            found.setdefault(owner, {})[Account(account)] = cents
+        return found
+
+    return answer
 
 
 async def is_posted(conn: Connection, key: str) -> bool:

@@ -1,6 +1,6 @@
 """The SQL of the ledger; the function that posts, and the guards, are in revision 0001."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -51,14 +51,23 @@ async def select_balances(conn: Connection, owner: str, *, for_update: bool) -> 
     return {Account(account): cents for account, cents in await cursor.fetchall()}
 
 
-async def lock_balances(conn: Connection, owners: Sequence[str]) -> list[tuple[str, str, int]]:
-    """Owner, account and cents of every balance of `owners`, locked as `ledger_post` locks."""
+async def ask_balances(
+    conn: Connection, owners: Sequence[str]
+) -> Callable[[], Awaitable[list[tuple[str, str, int]]]]:
+    """Owner, account and cents of every balance of `owners`, locked as `ledger_post` locks.
+
+    What is returned waits for the answer.
+    """
     cursor = await conn.execute(
         "SELECT owner, account, balance_cents FROM balances WHERE owner = ANY(%s)"
         " ORDER BY owner, account FOR NO KEY UPDATE",
         (list(owners),),
     )
-    return [(row[0], row[1], row[2]) for row in await cursor.fetchall()]
+
+    async def answer() -> list[tuple[str, str, int]]:
+        return [(row[0], row[1], row[2]) for row in await cursor.fetchall()]
+
+    return answer
 
 
 async def select_is_posted(conn: Connection, key: str) -> bool:

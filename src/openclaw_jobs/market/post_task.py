@@ -249,9 +249,13 @@ class _Batch:
         await self._check_keys()
         left = [(at, post) for at, post in enumerate(self._posts) if at not in self._answers]
         buyers = [post.order.buyer_id for _, post in left if isinstance(post, Post)]
-        # Suspension is read behind the lock: an account that is being deleted holds it.
-        balances = await ledger.lock_balances(conn, buyers) if buyers else {}
-        suspended = await suspended_among(conn, buyers) if buyers else set()
+        balances: dict[str, dict[Account, int]] = {}
+        suspended: set[str] = set()
+        if buyers:
+            asked = await ledger.ask_balances(conn, buyers)
+            # Read behind the lock, with one round trip: an account that is being deleted holds it.
+            suspended = await suspended_among(conn, buyers)
+            balances = await asked()
         wanted = [post.check_id for _, post in left if isinstance(post, HiddenPost)]
         due = await take_due(self._market, self._unit, wanted)
         # In the order in which they came, whatever they are: their ids are made here.
