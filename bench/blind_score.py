@@ -49,8 +49,12 @@ def table(sights: Sequence[Sight]) -> Table:
                 values[row, column] = value
     # The time of day itself is no more than the order of the run.
     kept = [c for c, n in enumerate(names) if not n.endswith("task_id.ms")]
-    moving = [c for c in kept if len(np.unique(values[:, c][~np.isnan(values[:, c])])) > 1]
+    moving = [c for c in kept if _moves(values[:, c])]
     return Table([names[c] for c in moving], values[:, moving])
+
+
+def _moves(column: Floats) -> bool:
+    return len(np.unique(column[~np.isnan(column)])) > 1
 
 
 def foretell(values: Floats, hidden: NDArray[np.bool_], groups: Sequence[Any]) -> Floats:
@@ -61,8 +65,10 @@ def foretell(values: Floats, hidden: NDArray[np.bool_], groups: Sequence[Any]) -
         model = HistGradientBoostingClassifier(
             max_iter=120, learning_rate=0.08, min_samples_leaf=40, random_state=1
         )
-        model.fit(values[train], hidden[train])
-        told[test] = model.predict_proba(values[test])[:, 1]
+        # What is all the same to those it learns from teaches nothing, and the library refuses it.
+        moving = [c for c in range(values.shape[1]) if _moves(values[train, c])]
+        model.fit(values[np.ix_(train, moving)], hidden[train])
+        told[test] = model.predict_proba(values[np.ix_(test, moving)])[:, 1]
     return told
 
 
