@@ -1,6 +1,7 @@
 """What is measured while it goes on: latencies around each fault, and memory."""
 
 import asyncio
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -34,14 +35,21 @@ class Fault:
 
 
 def judge(faults: Sequence[Fault], lived: Sequence[Lived], normal_s: float, end: float) -> None:
-    """Find how long each fault was felt: until the last half second whose p99 was not normal."""
-    by_window: dict[int, list[float]] = {}
+    """Find how long each fault was felt: until the last half second whose p99 was not normal.
+
+    A task that was not late yet as the next fault came is late by that one.
+    """
+    by_window: dict[int, list[Lived]] = {}
     for life in lived:
-        by_window.setdefault(int(life.due / WINDOW_S), []).append(life.done_s)
+        by_window.setdefault(int(life.due / WINDOW_S), []).append(life)
     for at, fault in enumerate(faults):
-        following = faults[at + 1].at if at + 1 < len(faults) else end
-        for window in range(int(fault.at / WINDOW_S), int(following / WINDOW_S)):
-            took = by_window.get(window, [])
+        following = faults[at + 1].at if at + 1 < len(faults) else math.inf
+        for window in range(int(fault.at / WINDOW_S), int(min(following, end) / WINDOW_S)):
+            took = [
+                life.done_s
+                for life in by_window.get(window, [])
+                if life.due + min(life.done_s, normal_s) <= following
+            ]
             if quantile(took, 0.99) > normal_s:
                 fault.recovered_s = max(0.0, (window + 1) * WINDOW_S - fault.at)
             fault.worst_s = max([fault.worst_s, *took])
