@@ -83,9 +83,7 @@ async def test_no_statement_of_the_main_job_walks_a_table(node: Node) -> None:
     bad = [
         walk
         for walk in found
-        if walk.relation not in SMALL
-        and walk.by not in PARTIAL
-        and _is_of_requests(walk.statement)
+        if walk.relation not in SMALL and walk.by not in PARTIAL and _is_of_requests(walk.statement)
     ]
     assert bad == []
     assert len(found) > 1, "nothing was explained"

@@ -74,7 +74,6 @@ async def _judge(market: Market, ready: Sequence[Texts]) -> int:
             for texts, one in some:
                 moved += await _blame(market, texts, one)
         else:
-            failpoint("check.compared")
             moved += await _apply(market, [one for _, one in some])
     return moved
 
@@ -101,12 +100,12 @@ async def _blame(market: Market, texts: Texts, one: Compared) -> int:
             raise
         await _give_up(market, texts.check_id, error)
         return 0
-    failpoint("check.compared")
     return await _apply(market, [msgspec.structs.replace(one, wrongs=wrongs)])
 
 
 async def _apply(market: Market, compared: Sequence[Compared]) -> int:
     """Have findings take effect in one transaction, or, if it is refused, in one each."""
+    failpoint("check.compared")
     try:
         async with begin(market, pipelined=True) as unit:
             moved = await apply_findings(market, unit, compared)
