@@ -112,15 +112,18 @@ class PayoutActs(Life):
             paid = told == "paid"
             if told == "returned":
                 return
-        self.operator_marks(payout, paid=paid)
+        # Asked again later, after a death, it would tell what a rail's pages said long ago.
+        self.operator_marks(payout, paid=paid, again=provider == "manual")
 
-    def operator_marks(self, payout: str, *, paid: bool) -> None:
+    def operator_marks(self, payout: str, *, paid: bool, again: bool = True) -> None:
         market = self.w.market
         replay = once("operator", f"mark {payout}", self.key(), paid)
         if paid:
-            self.do(lambda: mark_paid(market, payout, "r", actor="op", replay=replay), again=True)
+            self.do(lambda: mark_paid(market, payout, "r", actor="op", replay=replay), again=again)
         else:
-            self.do(lambda: mark_failed(market, payout, "r", actor="op", replay=replay), again=True)
+            self.do(
+                lambda: mark_failed(market, payout, "r", actor="op", replay=replay), again=again
+            )
 
     @act(
         when=lambda self: self.payouts("submitted", "unknown", "paid"),
