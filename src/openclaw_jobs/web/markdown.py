@@ -103,20 +103,28 @@ def _is_linkable(url: str) -> bool:
 
 
 class _Colours:
-    """How much time is left to colour the code of one text."""
+    """How much of this thread's time is left to colour the code of one text.
+
+    The thread's own, as a busy machine is no reason to leave a short text grey; and without the
+    making of a lexer, which happens once and is no text's fault.
+    """
 
     def __init__(self) -> None:
-        self._deadline = time.monotonic() + _COLOUR_BUDGET_S
+        self._left = _COLOUR_BUDGET_S
         self._chars = _MAX_COLOURED_CHARS
 
     def html(self, code: str, language: str) -> str | None:
         """`code` with a span for each token that has a class; None if it would take too long."""
         self._chars -= len(code)
-        if self._chars < 0 or time.monotonic() > self._deadline:
+        if self._chars < 0 or self._left < 0:
             return None
+        # Its expressions are compiled here when the first of its kind is made.
+        lexer = get_lexer_by_name(language, stripnl=False)
+        deadline = time.thread_time() + self._left
         pieces: list[str] = []
-        for kind, text in get_lexer_by_name(language, stripnl=False).get_tokens(code):
-            if time.monotonic() > self._deadline:
+        for kind, text in lexer.get_tokens(code):
+            self._left = deadline - time.thread_time()
+            if self._left < 0:
                 return None
             name = STANDARD_TYPES.get(kind, "")
             plain = escapeHtml(text)
