@@ -130,19 +130,23 @@ async def park(task: dict[str, Any]) -> dict[str, Any]:
 
 
 async def post(task: dict[str, Any]) -> dict[str, Any]:
-    """Post tasks at a fixed rate, however long each takes; when each was answered."""
+    """Post tasks at a fixed rate; when each was answered, and how long that took."""
     answered: dict[str, float] = {}
     late: list[float] = []
+    took: list[float] = []
     buyers = [AsyncBuyer(task["url"], key) for key in task["keys"]]
 
     async def post_one(buyer: AsyncBuyer) -> None:
+        asked = time.monotonic()
         posted = await buyer.post_task(PROMPT)
         answered[posted.id] = time.monotonic()
+        took.append(answered[posted.id] - asked)
 
     # The connections are open and the statements prepared before anything counts.
     await asyncio.gather(*map(post_one, buyers))
     await _word()
     answered.clear()
+    took.clear()
     started = time.monotonic()
     running: list[asyncio.Task[None]] = []
     for number in range(int(task["rate"] * task["seconds"])):
@@ -154,7 +158,7 @@ async def post(task: dict[str, Any]) -> dict[str, Any]:
     await asyncio.gather(*running)
     for buyer in buyers:
         await buyer.close()
-    return {"answered": answered, "latest_s": max(late)}
+    return {"answered": answered, "took": took, "latest_s": max(late)}
 
 
 async def _word() -> None:

@@ -116,6 +116,7 @@ async def _wake(
     parked: int,
 ) -> int:
     answered: list[tuple[int, dict[str, float], float]] = []
+    took: dict[int, list[list[float]]] = {}
     posted = 0
     transactions = await _transactions(dsn)
     for _ in range(repeats):
@@ -131,6 +132,7 @@ async def _wake(
                 await posting.go()
                 result = await posting.result()
             answered.append((rate, result["answered"], result["latest_s"]))
+            took.setdefault(rate, []).append([one * 1_000 for one in result["took"]])
             posted += len(result["answered"]) + len(buyers)
             await _all_done(dsn)
     transactions = await _transactions(dsn) - transactions
@@ -151,6 +153,10 @@ async def _wake(
             best(GROUP, f"{title}, median", medians, "ms", aim=5, aim_at_most=True, note=note)
         )
         figures.append(best(GROUP, f"{title}, p99", tails, "ms", aim=20, aim_at_most=True))
+        posts = [median(run) for run in took[rate]]
+        figures.append(
+            best(GROUP, f"POST → answered, {rate}/s, median", posts, "ms", aim_at_most=True)
+        )
     figures.append(
         Figure(
             group=GROUP,

@@ -69,3 +69,25 @@ async def test_a_batch_is_never_larger_than_the_most() -> None:
     async with asyncio.timeout(LONG_S / 4):
         assert await coalescer.submit_many([1, 2, 3, 4]) == [10, 20, 30, 40]
     assert recorder.batches == [[1, 2], [3, 4]]
+
+
+async def test_who_comes_too_soon_after_a_batch_waits_until_the_next_is_full() -> None:
+    recorder = Recorder()
+    coalescer = Coalescer(recorder.handle, max_batch=2, spacing_s=LONG_S)
+    async with asyncio.timeout(LONG_S / 4):
+        assert await coalescer.submit(1) == 10
+        early = asyncio.create_task(coalescer.submit(2))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not early.done()
+        assert await coalescer.submit(3) == 30
+        assert await early == 20
+    assert recorder.batches == [[1], [2, 3]]
+
+
+async def test_who_comes_too_soon_waits_no_longer_than_the_space() -> None:
+    recorder = Recorder()
+    coalescer = Coalescer(recorder.handle, max_batch=2, spacing_s=0.001, concurrency=2)
+    async with asyncio.timeout(LONG_S / 4):
+        assert [await coalescer.submit(item) for item in (1, 2, 3)] == [10, 20, 30]
+    assert recorder.batches == [[1], [2], [3]]

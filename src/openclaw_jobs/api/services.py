@@ -26,6 +26,9 @@ _LINGER_S: Final = 0.003
 _MAX_POSTS: Final = 50
 # Two, so that one buyer whose balance is held elsewhere does not stop all others.
 _CONCURRENT_POSTS: Final = 2
+# Tasks that are posted together cost half as much to claim and to submit, too, so that at some
+# hundred a second workers have them sooner for it. Measured in docs/explanation/performance.md.
+_POST_SPACING_S: Final = 0.02
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,10 @@ def open_services(
             linger_s=_LINGER_S,
         ),
         posts=Coalescer(
-            partial(post_tasks, market), max_batch=_MAX_POSTS, concurrency=_CONCURRENT_POSTS
+            partial(post_tasks, market),
+            max_batch=_MAX_POSTS,
+            concurrency=_CONCURRENT_POSTS,
+            spacing_s=_POST_SPACING_S,
         ),
     )
 

@@ -11,7 +11,7 @@ import structlog
 
 from openclaw_jobs.dispatch.commits import ClaimTasks, Commits
 from openclaw_jobs.dispatch.models import Claim, ClaimRequest, ClaimResult, Lane, Seeker
-from openclaw_jobs.dispatch.waiters import Waiter, Waiters, waiter_of
+from openclaw_jobs.dispatch.waiters import Waiter, Waiters, held_for, waiter_of
 from openclaw_jobs.kit.errors import Problem
 from openclaw_jobs.kit.metrics import Metrics
 from openclaw_jobs.kit.timefmt import rfc3339_or_none
@@ -160,7 +160,7 @@ class Matcher:
             self._arrived.append(waiter)
             self._event.set()
         try:
-            await asyncio.wait((answer,), timeout=wait_seconds)
+            await asyncio.wait((answer,), timeout=held_for(wait_seconds, self._rng))
             return await self._answer_of(waiter)
         except asyncio.CancelledError:
             waiter.hung_up = True

@@ -1,6 +1,7 @@
 """Polls that wait in this process for a task; they cost memory and nothing else."""
 
 import asyncio
+import random
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from functools import partial
 
 from openclaw_jobs.dispatch.models import Claim, Lane, Seeker, SeekerClass
 from openclaw_jobs.workers import WorkerIdentity
+
+_LONG_S = 20.0
 
 
 class Waiter:
@@ -150,6 +153,15 @@ class Waiters:
 def _walk(waiters: dict[int, Waiter]) -> Iterator[Waiter]:
     # A copy: while a round waits for the database, polls come and go.
     return iter(list(waiters.values()))
+
+
+def held_for(wait_seconds: float, rng: random.Random) -> float:
+    """How long a poll is held that would wait so long: a long one up to a tenth less.
+
+    Polls that came together, as all do after a restart, would otherwise come together ever again,
+    and who is looked for meanwhile would wait for all of them.
+    """
+    return wait_seconds if wait_seconds < _LONG_S else wait_seconds * rng.uniform(0.9, 1.0)
 
 
 def waiter_of(seeker: Seeker) -> Waiter:

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextvars
+import math
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
@@ -25,6 +27,9 @@ class Coalescer(Generic[Item, Answer]):
             were answered together soon come again together, and one run for all costs far less
             than a run for each. After a batch of one item nothing is waited for, so a caller
             that is alone never waits.
+        spacing_s: The least time from the beginning of one batch to that of the next, unless as
+            many wait as one may hold: callers who come faster than that share. It gives up a
+            little of each caller's time for much of everybody's: use it where nobody hurries.
     """
 
     def __init__(
@@ -34,6 +39,7 @@ class Coalescer(Generic[Item, Answer]):
         max_batch: int,
         concurrency: int = 1,
         linger_s: float = 0.0,
+        spacing_s: float = 0.0,
     ) -> None:
         """See the class."""
         self._handle = handle
@@ -45,7 +51,11 @@ class Coalescer(Generic[Item, Answer]):
         # which a caller that it has just answered may come again.
         self._running = 0
         self._linger_s = linger_s
+        self._spacing_s = spacing_s
+        self._began = -math.inf
         self._expected = 1
+        # How many items end a wait for more of them.
+        self._wanted = 1
         self._enough = asyncio.Event()
 
     async def submit(self, item: Item) -> Answer:
@@ -64,7 +74,7 @@ class Coalescer(Generic[Item, Answer]):
     def _enqueue(self, item: Item) -> asyncio.Future[Answer]:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
-        if len(self._waiting) >= self._expected:
+        if len(self._waiting) >= self._wanted:
             self._enough.set()
         if self._running < self._concurrency:
             self._running += 1
@@ -105,17 +115,22 @@ class Coalescer(Generic[Item, Answer]):
     async def _next_batch(self) -> list[tuple[Item, asyncio.Future[Answer]]]:
         """What waits now; empty if nothing does, or another run took it meanwhile."""
         if self._linger_s and 0 < len(self._waiting) < self._expected:
-            await self._linger()
+            await self._wait_for(self._expected, self._linger_s)
+        left = self._began + self._spacing_s - time.monotonic()
+        if left > 0 and 0 < len(self._waiting) < self._max_batch:
+            await self._wait_for(self._max_batch, left)
         take = min(self._max_batch, len(self._waiting))
         if take:
             self._expected = take
+            self._began = time.monotonic()
         return [self._waiting.popleft() for _ in range(take)]
 
-    async def _linger(self) -> None:
-        """Wait for as many items as the last batch had, but not for long."""
+    async def _wait_for(self, items: int, seconds: float) -> None:
+        """Wait until so many items are there, but no longer than that."""
+        self._wanted = items
         self._enough.clear()
         try:
-            async with asyncio.timeout(self._linger_s):
+            async with asyncio.timeout(seconds):
                 await self._enough.wait()
         except TimeoutError:
             return
