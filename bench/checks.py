@@ -1,7 +1,8 @@
 """What hidden quality costs the whole stack: the same load with checks and without, in turn.
 
-Each run has a fresh database, so its workers are all unknown: every result is looked at as far as
-the budget goes (16% of what was paid), which is the most that the rules ever ask for. Copies join
+Each run has a fresh database. Either its workers are all unknown, and every result is looked at as
+far as the budget goes (16% of what was paid), which is the most that the rules ever ask for; or all
+are known by a hundred good results in a row, and few are looked at. Copies join
 the queue within two seconds, are done among the other tasks, compared and judged in the server's
 process. The other tasks stand in the queue as if most were posted later, or no copy would be
 reached within the run.
@@ -12,7 +13,7 @@ use the machine as well, that is the figure to go by.
 
 import asyncio
 import contextlib
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 
 import psycopg
 
@@ -35,6 +36,17 @@ _DELAY_S = 2
 # More than can be done in a second, and at what pace they stand in the queue: far slower.
 _MOST_PER_SECOND = {"single": 2_000, "next": 3_000, "batch": 7_000}
 _PACE = 50
+# Whom the load comes from, and the name of the figure.
+_CROWDS = {"off": "no checks", "unknown": "all workers unknown", "known": "all workers known"}
+_KNOWN = """
+    INSERT INTO worker_records (worker_id, good, streak) SELECT id, 100, 100 FROM workers
+"""
+# The good results are no outcomes of checks, and would not be proved.
+_UNKNOWN = """
+    WITH gone AS (DELETE FROM worker_records WHERE good = 100 RETURNING worker_id)
+    UPDATE worker_records SET good = good - 100, streak = streak - 100
+    WHERE good > 100
+"""
 _NAMES = {
     "single": "single: next, submit",
     "next": "next: each submit brings one",
@@ -65,47 +77,57 @@ class _Phase(NamedTuple):
 
 
 async def run(stage: Stage) -> list[Figure]:
-    """Each mode with and without, in turn, so that the noise of the machine meets both alike."""
+    """Each mode with and without, in turn, so that the noise of the machine meets all alike."""
     seconds, rounds = (1.0, 1) if stage.quick else (8.0, 5)
-    phases: dict[tuple[str, bool], list[_Phase]] = {}
+    phases: dict[tuple[str, str], list[_Phase]] = {}
     for round_ in range(rounds):
         for mode in _MOST_PER_SECOND:
-            # Who comes first is the other one each time.
-            for checked in (False, True) if round_ % 2 else (True, False):
-                phase = await _phase(stage, mode, seconds, checked=checked)
-                phases.setdefault((mode, checked), []).append(phase)
+            # Who comes first is another one each time.
+            crowds = [*_CROWDS][round_ % 3 :] + [*_CROWDS][: round_ % 3]
+            for crowd in crowds:
+                phase = await _phase(stage, mode, seconds, crowd)
+                phases.setdefault((mode, crowd), []).append(phase)
     return [
         figure
         for mode in _MOST_PER_SECOND
-        for figure in _figures(mode, phases[mode, False], phases[mode, True])
+        for figure in _figures(mode, {crowd: phases[mode, crowd] for crowd in _CROWDS})
     ]
 
 
-async def _phase(stage: Stage, mode: str, seconds: float, *, checked: bool) -> _Phase:
+async def _phase(stage: Stage, mode: str, seconds: float, crowd: str) -> _Phase:
     with stage.database("bench_checks") as dsn:
         async with open_market(SETTINGS, dsn) as market:
-            quality = {"enabled": checked, "check_delay_seconds": _DELAY_S}
+            quality = {"enabled": crowd != "off", "check_delay_seconds": _DELAY_S}
             await change_config(market, "quality", quality, None, "bench")
             workers = await make_workers(market, _WORKERS)
             buyers = await make_buyers(market, _BUYERS)
             count = int(_MOST_PER_SECOND[mode] * seconds)
             await asyncio.to_thread(add_tasks, market, dsn, buyers, count)
-            await asyncio.to_thread(_spread, dsn)
+            await asyncio.to_thread(_spread, dsn, known=crowd == "known")
             async with serving(dsn) as server:
                 before = _cpu(server, dsn)
                 done, rate = await drive(server, workers, mode=mode, seconds=seconds)
                 after = _cpu(server, dsn)
             spent = sum(after[pid] - before.get(pid, 0.0) for pid in after)
             checks, decided, hidden = await _counts(market)
+            if crowd == "known":
+                await asyncio.to_thread(_execute, dsn, _UNKNOWN)
             # What was done is counted by the workers, who cannot tell a hidden task.
             await prove(market, done - hidden)
             return _Phase(done, rate, spent / done * 1000, checks, decided, hidden)
 
 
-def _spread(dsn: str) -> None:
+def _spread(dsn: str, *, known: bool) -> None:
     with psycopg.connect(dsn, autocommit=True) as conn:
+        if known:
+            conn.execute(_KNOWN)
         conn.execute(_SPREAD, {"pace": _PACE})
         conn.execute("VACUUM (ANALYZE)")
+
+
+def _execute(dsn: str, statement: LiteralString) -> None:
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute(statement)
 
 
 def _cpu(server: Server, dsn: str) -> dict[int, float]:
@@ -128,50 +150,39 @@ async def _counts(market: Market) -> tuple[int, int, int]:
     return row[0], row[1], row[2]
 
 
-def _figures(mode: str, without: list[_Phase], with_: list[_Phase]) -> list[Figure]:
-    name = _NAMES[mode]
-    done, checks, decided, hidden = (
-        sum(getattr(phase, field) for phase in with_)
-        for field in ("done", "checks", "decided", "hidden")
-    )
-    note = f"median; of {done:,} tasks {hidden:,} hidden; {checks:,} checks, {decided:,} decided"
-    cpu = median([phase.cpu_ms for phase in without])
-    return [
-        Figure(
-            group=GROUP,
-            name=f"{name}, no checks",
-            value=median([phase.rate for phase in without]),
-            unit="tasks/s",
-            runs=tuple(phase.rate for phase in without),
-            note="median",
-        ),
-        Figure(
-            group=GROUP,
-            name=f"{name}, with checks",
-            value=median([phase.rate for phase in with_]),
-            unit="tasks/s",
-            runs=tuple(phase.rate for phase in with_),
-            limit=f"{name}, no checks",
-            aim_share=_SHARE,
-            note=note,
-        ),
-        Figure(
-            group=GROUP,
-            name=f"{name}, processor time without",
-            value=cpu,
-            unit="ms a task",
-            runs=tuple(phase.cpu_ms for phase in without),
-            note="median; server and PostgreSQL",
-        ),
-        Figure(
-            group=GROUP,
-            name=f"{name}, processor time with",
-            value=median([phase.cpu_ms for phase in with_]),
-            unit="ms a task",
-            runs=tuple(phase.cpu_ms for phase in with_),
-            limit=f"{name}, processor time without",
-            aim=cpu * _MOST,
-            aim_at_most=True,
-            note="median; server and PostgreSQL",
-        ),
-    ]
+def _figures(mode: str, phases: dict[str, list[_Phase]]) -> list[Figure]:
+    bare = median([phase.cpu_ms for phase in phases["off"]])
+    rates, times = [], []
+    for crowd, runs in phases.items():
+        off = crowd == "off"
+        done, checks, decided, hidden = (
+            sum(getattr(phase, field) for phase in runs)
+            for field in ("done", "checks", "decided", "hidden")
+        )
+        drawn = f"; of {done:,} tasks {hidden:,} hidden; {checks:,} checks, {decided:,} decided"
+        rates.append(
+            Figure(
+                group=GROUP,
+                name=f"{_NAMES[mode]}, {_CROWDS[crowd]}",
+                value=median([phase.rate for phase in runs]),
+                unit="tasks/s",
+                runs=tuple(phase.rate for phase in runs),
+                limit=None if off else f"{_NAMES[mode]}, {_CROWDS['off']}",
+                aim_share=None if off else _SHARE,
+                note="median" if off else f"median{drawn}",
+            )
+        )
+        times.append(
+            Figure(
+                group=GROUP,
+                name=f"{_NAMES[mode]}, {_CROWDS[crowd]}, processor time",
+                value=median([phase.cpu_ms for phase in runs]),
+                unit="ms a task",
+                runs=tuple(phase.cpu_ms for phase in runs),
+                limit=None if off else f"{_NAMES[mode]}, {_CROWDS['off']}, processor time",
+                aim=None if off else bare * _MOST,
+                aim_at_most=True,
+                note="median; server and PostgreSQL",
+            )
+        )
+    return rates + times

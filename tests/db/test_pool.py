@@ -4,6 +4,7 @@ import asyncio
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from openclaw_jobs.db import Connection, Database, DatabaseSetupError, is_unavailable
 
@@ -37,6 +38,15 @@ async def test_every_connection_works_as_the_application_role_in_utc(db: Databas
             )
         ).fetchone()
     assert row == ("openclaw_app", "UTC", "15s", "15s", "openclaw-jobs")
+
+
+async def test_no_statement_is_compiled_whatever_the_server_likes(dsn: str) -> None:
+    """What the sessions switch off has an immense cost, up to PostgreSQL 17: all would be."""
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        name = sql.Identifier(admin.info.dbname)
+        admin.execute(sql.SQL("ALTER DATABASE {} SET jit = on").format(name))
+    async with await Database.open(dsn, min_size=1) as db, db.read() as conn:
+        assert await value(conn, "SHOW jit") == "off"
 
 
 async def test_a_statement_over_its_time_is_cancelled(dsn: str) -> None:
