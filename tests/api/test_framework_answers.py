@@ -15,7 +15,7 @@ import pytest
 import structlog
 
 from openclaw_jobs.api import protocol
-from openclaw_jobs.api.middleware import access_log
+from openclaw_jobs.api.middleware import NO_DOCUMENT, access_log
 from openclaw_jobs.kit.errors import STATUS_BY_CODE
 from openclaw_jobs.logs import configure_logging
 from tests.api.framework import (
@@ -112,7 +112,19 @@ async def test_answers_are_neither_sniffed_nor_stored(client: httpx.AsyncClient)
     for answer in (await client.post("/api/optional"), await client.get("/api/nowhere")):
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["content-security-policy"] == NO_DOCUMENT
         assert "server" not in answer.headers
+
+
+async def test_no_other_site_is_let_in(client: httpx.AsyncClient) -> None:
+    evil = {"Origin": "https://evil.example"}
+    asking = {**evil, "Access-Control-Request-Method": "POST"}
+    for answer in (
+        await client.post("/api/optional", headers=evil),
+        await client.options("/api/order", headers=asking),
+        await client.get("/api/nowhere", headers=evil),
+    ):
+        assert not [name for name in answer.headers if name.startswith("access-control-")]
 
 
 class TestProblems:
@@ -177,6 +189,8 @@ class TestProblems:
             answer = await read_answer(reader)
             assert answer.status == 400
             assert answer.json()["request_id"] == answer.headers["x-request-id"]
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert answer.headers["content-security-policy"] == NO_DOCUMENT
             writer.close()
 
     async def test_a_head_that_never_ends(self, harness: Harness) -> None:

@@ -119,6 +119,8 @@ async def test_a_repeated_guess_counts_once(mailing: Node, mailbox: Mailbox) -> 
 async def test_a_code_expires(mailing: Node, mailbox: Mailbox) -> None:
     worker = await mailing.worker()
     code = await bind(mailing, mailbox, worker, "ann@example.com")
+    soon = "SELECT expires_at <= now() + interval '10 minutes' FROM email_codes"
+    assert await sql(mailing, soon) == [(True,)]
     await sql(mailing, "UPDATE email_codes SET expires_at = now()")
     assert "expired" in misfit(await worker.post(VERIFY, {"code": code}), "code")["detail"]
 

@@ -266,6 +266,7 @@ async def test_profit_by_day_sums_up_to_the_accounts(node: Node) -> None:
     answer = await operator.get(
         "/api/admin/pnl", **{"from": "2025-06-01", "to": "2034-01-01"}, format="csv"
     )
+    assert "attachment; filename=" in answer.headers["content-disposition"]
     *rows, last = csv.DictReader(io.StringIO(answer.text))
     assert [row["day"] for row in rows] == [day["day"] for day in report["days"]]
     assert (last["day"], int(last["net_cents"])) == ("total", total["net_cents"])

@@ -219,12 +219,17 @@ class Forger(AsgiFake):
     """An OpenID provider whose token endpoint says whatever the test wants."""
 
     claims: Any = None
+    issuer: str | None = None
+    moved: str | None = None
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         await read_body(receive)
-        if scope["path"].startswith("/.well-known"):
+        if self.moved is not None and scope["path"] != self.moved:
+            await respond(send, 302, headers={"location": f"{self.url}{self.moved}"})
+            return
+        if scope["path"].startswith("/.well-known") or scope["path"] == self.moved:
             answer: dict[str, Any] = {
-                "issuer": self.url,
+                "issuer": self.issuer or self.url,
                 "authorization_endpoint": f"{self.url}/authorize",
                 "token_endpoint": f"{self.url}/token",
             }
@@ -244,6 +249,7 @@ async def test_an_id_token_must_be_for_us_for_now_and_for_this_sign_in() -> None
         wrong: list[Any] = [
             {"iss": "https://evil.example"}, {"iss": [forger.url]}, {"aud": "other"},
             {"aud": ["client", "other"]}, {"exp": now - 3600}, {"exp": "never"}, {"nonce": "m"},
+            {"nbf": now + 3600}, {"nbf": "soon"}, {"nbf": None},
             {"nonce": None}, {"sub": ""}, {"sub": 7}, {"email": None}, {"email_verified": "yes"},
             {"email_verified": []}, {"email": "a\r\nb@example.com"},
         ]  # fmt: skip
@@ -256,3 +262,77 @@ async def test_an_id_token_must_be_for_us_for_now_and_for_this_sign_in() -> None
             forger.claims = claims
             with pytest.raises(ProviderError):
                 await google.person("code", "uri", "v", "n")
+
+
+async def test_a_provider_must_be_the_one_that_was_named_and_stay_where_it_is() -> None:
+    async with Forger() as forger:
+        for issuer, moved in (("https://evil.example", None), (f"{forger.url}/", None),
+                              (None, "/moved")):  # fmt: skip
+            forger.issuer, forger.moved = issuer, moved
+            google = Google("client", "secret", issuer=forger.url, clock=SystemClock())
+            with pytest.raises(ProviderError):
+                await google.authorization_url("uri", "state", "challenge", "nonce")
+        forger.issuer = forger.moved = None
+        google = Google("client", "secret", issuer=forger.url, clock=SystemClock())
+        assert await google.authorization_url("uri", "state", "challenge", "nonce")
+
+
+async def test_a_state_of_one_provider_is_worth_nothing_at_another(dsn: str) -> None:
+    async with (
+        GitHubServer() as github,
+        running_node(
+            dsn,
+            background=False,
+            github=OAuthClient(CLIENT_ID, CLIENT_SECRET),
+            github_base_url=github.url,
+            github_api_base=github.url,
+            google=OAuthClient("client", "secret"),
+            google_issuer=github.url,
+        ) as node,
+        browsing(node, None) as (browser,),
+    ):
+        start = await browser.get("/auth/github")
+        state = httpx.URL(start.headers["location"]).params["state"]
+        mixed = await browser.get(f"/auth/google/callback?code=x&state={state}")
+        assert mixed.status_code == 400
+        assert browser.session() is None
+
+
+async def test_a_link_elsewhere_signs_nobody_in(dsn: str) -> None:
+    async with with_github(dsn) as (github, node, browser):
+        for site in ("cross-site", "same-site"):
+            led = await browser.get("/auth/github?return_to=/account", **{"sec-fetch-site": site})
+            assert (led.status_code, led.headers["location"]) == (
+                303, "/sign-in?return_to=/account",
+            )  # fmt: skip
+        assert await ask(node, "SELECT count(*) FROM sign_ins") == [(0,)]
+        for site in ("same-origin", "none"):
+            asked = await browser.get("/auth/github", **{"sec-fetch-site": site})
+            assert asked.headers["location"].startswith(github.url)
+
+
+async def test_a_sign_in_is_logged_and_the_providers_token_kept_nowhere(
+    dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "openclaw_jobs.web.sign_in")
+    async with with_github(dsn) as (github, node, browser):
+        done = await through(browser)
+        page = await browser.get("/account")
+        (token,) = github.tokens
+        assert token not in f"{done.headers} {page.headers} {page.text}"
+        for (name,) in await ask(
+            node,
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+            " AND tablename <> 'alembic_version'",
+        ):
+            rows = await ask(node, f"SELECT t::text FROM {name} t")  # noqa: S608 - the catalog's
+            assert token not in str(rows), name
+        [(user_id,)] = await ask(node, "SELECT id FROM users")
+        (line,) = [record for record in caplog.records if record.message == "signed in"]
+        assert (vars(line)["provider"], vars(line)["user_id"]) == ("github", user_id)
+
+        await browser.post("/sign-out")
+        github.broken = {"/user"}
+        await through(browser)
+        assert "sign-in failed at the provider" in caplog.text
+        assert "HTTPStatusError" in caplog.text

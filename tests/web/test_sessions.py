@@ -187,6 +187,9 @@ async def test_production_has_prefixed_secure_cookies_and_no_sign_in_of_its_own(
         browser = Browser(node.address)
         page = await browser.get("/sign-in")
         assert "/auth/development" not in page.text
+        assert (await browser.get("/styleguide")).status_code == 404
+        assert 'data-theme="dark"' in (await browser.get("/", cookie="__Host-theme=dark")).text
+        assert "data-theme=" not in (await browser.get("/", cookie="theme=dark")).text
         # httpx keeps Secure cookies from plain HTTP, so they are sent by hand
         secret = "v" * 32
         token = node.runtime.signer.csrf_token(secret)

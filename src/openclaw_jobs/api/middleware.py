@@ -20,7 +20,7 @@ from openclaw_jobs.kit.ids import new_id
 from openclaw_jobs.kit.log_context import begin_context
 from openclaw_jobs.kit.metrics import Metrics
 
-__all__ = ["access_log", "security_headers", "surround"]
+__all__ = ["NO_DOCUMENT", "access_log", "security_headers", "surround"]
 
 Scope = Any
 Receive = Callable[[], Awaitable[Any]]
@@ -37,9 +37,15 @@ _SERVER_ERROR: Final = 500
 _CLIENT_ERROR: Final = 400
 _TOO_LARGE: Final = 413
 _QUIET_PREFIX: Final = "/api/work/"
+NO_DOCUMENT: Final = (
+    "default-src 'none'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""The policy of what is no page: opened as one, it runs and loads nothing, in no frame."""
+
 _SECURITY_HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
+    (b"content-security-policy", NO_DOCUMENT.encode()),
 )
 # https://www.rfc-editor.org/rfc/rfc6797#section-6.1; a year is what preload lists ask for at least.
 _HSTS: Final = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")

@@ -258,7 +258,8 @@ def _pnl(market: Market) -> Any:  # noqa: ANN401 - Litestar's handler
         begin = tables.moment("from", since, pnl_begin(end))
         found = await pnl.profit_and_loss(market, begin, end)
         if format == "csv":
-            return Response(pnl_csv(found), media_type=tables.CSV)
+            named = {"Content-Disposition": 'attachment; filename="profit-and-loss.csv"'}
+            return Response(pnl_csv(found), media_type=tables.CSV, headers=named)
         return Response(pnl_report(found, begin, end))
 
     return report

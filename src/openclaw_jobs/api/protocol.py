@@ -6,6 +6,7 @@ import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from openclaw_jobs.api.connections import Connections, Verdict, too_many
+from openclaw_jobs.api.middleware import NO_DOCUMENT
 from openclaw_jobs.kit.errors import Problem
 from openclaw_jobs.kit.ids import new_id
 
@@ -105,6 +106,9 @@ class BoundedProtocol(HttpToolsProtocol):
         )
         headers = {
             "Content-Type": "application/problem+json",
+            "X-Content-Type-Options": "nosniff",
+            "Cache-Control": "no-store",
+            "Content-Security-Policy": NO_DOCUMENT,
             "Connection": "close",
             "X-Request-Id": request_id,
             "Content-Length": str(len(content)),

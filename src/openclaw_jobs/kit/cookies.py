@@ -18,12 +18,14 @@ class CookieNames(msgspec.Struct, frozen=True):
         session: Whose browser it is.
         visitor: Ties forms of those who are not signed in to their browser.
         flash: What the next page is to say.
+        theme: The theme that was chosen by hand; script writes it (`static/app.js`).
         secure: Whether they are sent over HTTPS only.
     """
 
     session: str
     visitor: str
     flash: str
+    theme: str
     secure: bool
 
     @classmethod
@@ -34,6 +36,7 @@ class CookieNames(msgspec.Struct, frozen=True):
             f"{prefix}openclaw_session",
             f"{prefix}openclaw_visitor",
             f"{prefix}openclaw_flash",
+            f"{prefix}theme",
             production,
         )
 

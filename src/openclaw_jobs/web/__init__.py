@@ -40,7 +40,8 @@ Every template has:
   `session_id` (None where it does not apply);
 - `csrf_token`: for `<meta>` and the hidden field; naming it in a template sets the visitor's cookie
   where nobody is signed in;
-- `theme`: `light`, `dark` or None (the reader's system decides), from the cookie `theme`;
+- `theme`: `light`, `dark` or None (the reader's system decides), from the cookie `theme`, in
+  production `__Host-theme`;
 - `static(name)`: the address of a file in `web/static`, to be kept for ever;
 - `flashes`: what the page before wants said, each with `kind` (`success`, `info`, `error`) and
   `text`; naming it takes them;

@@ -187,7 +187,7 @@ def render(
         page=About(title, description, path, base_url + quote(path)),
         viewer=viewer,
         csrf_token=token,
-        theme=_THEMES.get(read_cookie(cookie_header, "theme")),
+        theme=_THEMES.get(read_cookie(cookie_header, site.names.theme)),
         public_url=base_url,
         flashes=flashes,
         **context,

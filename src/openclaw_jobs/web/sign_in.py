@@ -33,11 +33,12 @@ from openclaw_jobs.web.pages import (
     viewer_of,
     visitor_of,
 )
-from openclaw_jobs.web.return_to import safe_return_to
+from openclaw_jobs.web.return_to import safe_return_to, sign_in_url
 
 _log = logging.getLogger(__name__)
 
 _RANDOM_BYTES: Final = 32
+_OWN_WISH: Final = ("same-origin", "none")
 _MOST_CHARS: Final = 128
 _DEVELOPMENT: Final = "development"
 _AFTER: Final = "/chat"
@@ -57,9 +58,15 @@ async def sign_in_page(request: PageRequest, return_to: FromQuery[str | None] = 
 async def start(
     request: PageRequest, provider: FromPath[str], return_to: FromQuery[str | None] = None
 ) -> Page:
-    """Send the browser to a provider, with a state that is good once and for ten minutes."""
+    """Send the browser to a provider, with a state that is good once and for ten minutes.
+
+    A link on another site leads to the page with the ways to sign in: a provider may ask nothing,
+    and nobody is signed in by having followed a link.
+    """
     vouching = _provider(request, provider)
     target = safe_return_to(return_to, _AFTER)
+    if request.headers.get("sec-fetch-site", "none") not in _OWN_WISH:
+        return redirect(request, sign_in_url(target), outside=True)
     state, nonce, verifier = (secrets.token_urlsafe(_RANDOM_BYTES) for _ in range(3))
     try:
         url = await vouching.authorization_url(
@@ -157,6 +164,7 @@ async def _welcome(request: PageRequest, provider: str, person: Person, return_t
         )
     except Problem as problem:
         return _page(request, return_to, error=problem.detail, status=problem.status)
+    _log.info("signed in", extra={"provider": provider, "user_id": done.user_id})
     told: list[Flash] = []
     if done.bonus_cents:
         bonus = money(done.bonus_cents)
@@ -180,7 +188,7 @@ def _page(request: PageRequest, return_to: str, *, error: str = "", status: int 
 
 
 def _failed(request: PageRequest, return_to: str, error: ProviderError) -> Page:
-    _log.warning("sign-in failed at the provider: %s", error)
+    _log.warning("sign-in failed at the provider: %s (%r)", error, error.__cause__)
     return _page(request, return_to, error=str(error), status=502)
 
 

@@ -32,7 +32,10 @@ def _serve(request: PageRequest, name: str, *, for_ever: bool) -> Page:
         content, headers["Content-Encoding"] = found.gzipped, "gzip"
     if found.media_type == "image/svg+xml":
         # Opened as a page of its own, a drawing could run script.
-        headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
+        headers["Content-Security-Policy"] = (
+            "default-src 'none'; style-src 'unsafe-inline'; object-src 'none'; base-uri 'none';"
+            " frame-ancestors 'none'"
+        )
     return Page(content, media_type=found.media_type, headers=headers)
 
 

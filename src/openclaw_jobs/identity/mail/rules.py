@@ -12,7 +12,7 @@ from openclaw_jobs.kit.tokens import hash_token
 CODE_DIGITS: Final = 8
 """Enough that five guesses at each of the codes that a worker may ask for find none."""
 CODE_ATTEMPTS: Final = 5
-CODE_MINUTES: Final = 15
+CODE_MINUTES: Final = 10
 """Long enough for a slow mail server, and too short for who finds the letter later."""
 
 GIVE_UP_HOURS: Final = 72

@@ -63,13 +63,16 @@ class Google:
         token = await exchange(dance, self.title, code, redirect_uri, verifier)
         claims = _claims(token.get("id_token"))
         audience = claims.get("aud")
-        expires = claims.get("exp")
+        expires, begins = claims.get("exp"), claims.get("nbf", 0)
+        now = self._clock.now().timestamp()
         good = (
             claims.get("iss") in (self._issuer, self._issuer.removeprefix("https://"))
             and audience in (self._client_id, [self._client_id])
             and claims.get("nonce") == nonce
             and isinstance(expires, int | float)
-            and expires > self._clock.now().timestamp() - _LEEWAY_S
+            and expires > now - _LEEWAY_S
+            and isinstance(begins, int | float)
+            and begins <= now + _LEEWAY_S
         )
         subject, email = text_of(claims.get("sub")), text_of(claims.get("email"))
         if not good or subject is None:
