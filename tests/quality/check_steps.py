@@ -10,6 +10,7 @@ from tests.running import Json, Node, Party
 
 RIGHT = "The capital of Australia is Canberra, and it was chosen as a compromise."
 WRONG = "There are 17 planets, and Pluto is the largest one of them all."
+TOTAL = "What is the total of {}, 17 and 4?"
 OTHER = "Bread is baked from flour, water, salt and yeast in a hot oven."
 
 QUIET = {
@@ -84,3 +85,16 @@ async def dispute(node: Node, first: str = WRONG, second: str = RIGHT) -> Disput
     await do_next(workers[1], second)
     await settle(node)
     return Disputed(buyer, posted["id"], *workers)
+
+
+async def add_gold(node: Node, number: int = 0) -> None:
+    body = {"prompt": TOTAL.format(number * 30), "answers": [str(number * 30 + 21)]}
+    await node.operator().ok("POST", "/api/admin/benchmarks", body, 201)
+
+
+async def answer_gold(node: Node, worker: Party, result: str) -> None:
+    """Show one gold task to this worker; `{}` in its answer is a number that is wrong."""
+    await node.operator().ok("POST", "/api/cron/benchmark-inject")
+    claimed = await claim(worker)
+    number = int(claimed["prompt"].split()[5].rstrip(","))
+    await complete(worker, claimed, result.format(number + 500))

@@ -9,11 +9,9 @@ from hypothesis import strategies as st
 
 from openclaw_jobs.market.judge_checks import judge_checks
 from openclaw_jobs.quality.pairs import PAIR_LIMIT, Counts, base_rate, chance_of, is_suspicious
-from tests.market.steps import claim, complete, refused
-from tests.quality.check_steps import quality, rows, settle
-from tests.running import Json, Node, Party
-
-TOTAL = "What is the total of {}, 17 and 4?"
+from tests.market.steps import refused
+from tests.quality.check_steps import add_gold, answer_gold, quality, rows, settle
+from tests.running import Json, Node
 
 
 def test_the_tail_of_the_binomial() -> None:
@@ -49,19 +47,6 @@ def test_more_agreement_is_never_less_suspicious(a: int, b: int, c: int, d: int)
     assert 0 <= chance <= 1 + 1e-9
     assert chance_of(Counts(both + 1, same + 1), base) <= chance + 1e-9
     assert chance > PAIR_LIMIT or is_suspicious(Counts(both, same), Counts(max(c, d), min(c, d)))
-
-
-async def add_gold(node: Node, number: int = 0) -> None:
-    body = {"prompt": TOTAL.format(number * 30), "answers": [str(number * 30 + 21)]}
-    await node.operator().ok("POST", "/api/admin/benchmarks", body, 201)
-
-
-async def answer_gold(node: Node, worker: Party, result: str) -> None:
-    """Show one gold task to this worker; `{}` in its answer is a number that is wrong."""
-    await node.operator().ok("POST", "/api/cron/benchmark-inject")
-    claimed = await claim(worker)
-    number = int(claimed["prompt"].split()[5].rstrip(","))
-    await complete(worker, claimed, result.format(number + 500))
 
 
 async def pairs(node: Node, *, flagged: bool = False) -> list[Json]:

@@ -37,6 +37,8 @@ PAGES = (
     "/reconciliation",
     "/flags",
     "/flags?status=dismissed&kind=hostile_prompt",
+    "/pairs",
+    "/pairs?status=all",
     "/benchmarks",
     "/webhooks",
     "/audit",

@@ -10,14 +10,11 @@ from openclaw_jobs.api.guards import route_options
 from openclaw_jobs.api.openapi import problem_responses
 from openclaw_jobs.api.request import ApiRequest
 from openclaw_jobs.api.services import services_of
-from openclaw_jobs.kit.errors import invalid
-from openclaw_jobs.kit.ids import is_id
 from openclaw_jobs.kit.timefmt import rfc3339_or_none
-from openclaw_jobs.market.note_pairs import PairEntry, list_pairs
+from openclaw_jobs.market.note_pairs import PairEntry, after_cursor, list_pairs
 
 _OPERATOR: list[dict[str, list[str]]] = [{"operator": []}]
 _TAGS: Final = ["Operator"]
-_BETWEEN: Final = "."
 
 
 class OneOfPair(msgspec.Struct, frozen=True):
@@ -71,18 +68,9 @@ async def pairs(
     cursor: FromQuery[str | None] = None,
 ) -> PairList:
     """Pairs whose wrong answers agree more often than strangers' do, or all that were counted."""
-    page = await list_pairs(services_of(request).market, _before(cursor), limit, flagged=flagged)
-    after = None if page.resume_after is None else _BETWEEN.join(page.resume_after)
-    return PairList([_entry(entry) for entry in page.pairs], after)
-
-
-def _before(cursor: str | None) -> tuple[str, str] | None:
-    if cursor is None:
-        return None
-    first, _, second = cursor.partition(_BETWEEN)
-    if not (is_id("wrk", first) and is_id("wrk", second)):
-        raise invalid("cursor", "This is no cursor of this list.")
-    return first, second
+    market = services_of(request).market
+    page = await list_pairs(market, after_cursor(cursor), limit, flagged=flagged)
+    return PairList([_entry(entry) for entry in page.pairs], page.next_cursor)
 
 
 def _entry(entry: PairEntry) -> WorkerPair:

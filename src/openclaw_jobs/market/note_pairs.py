@@ -10,6 +10,8 @@ from typing import Final
 import msgspec
 
 from openclaw_jobs.economy.rules import by_category
+from openclaw_jobs.kit.errors import invalid
+from openclaw_jobs.kit.ids import is_id
 from openclaw_jobs.market.context import Market
 from openclaw_jobs.market.unit import Unit
 from openclaw_jobs.quality import comparing, pairs
@@ -20,6 +22,7 @@ from openclaw_jobs.quality.record import Verdict
 from openclaw_jobs.quality.store_pairs import Pair, SharedMistake
 
 _SHOWN: Final = 10
+_BETWEEN: Final = "."
 
 
 class PairEntry(msgspec.Struct, frozen=True):
@@ -35,6 +38,11 @@ class PairPage(msgspec.Struct, frozen=True):
 
     pairs: list[PairEntry]
     resume_after: tuple[str, str] | None
+
+    @property
+    def next_cursor(self) -> str | None:
+        """What `after_cursor` takes for the next page."""
+        return None if self.resume_after is None else _BETWEEN.join(self.resume_after)
 
 
 class Wrongs(msgspec.Struct, frozen=True):
@@ -89,6 +97,20 @@ async def note_pairs(unit: Unit, check: Check, wrongs: Wrongs) -> None:
         pair, rest = await store.add(unit.conn, one, other.worker_id, same=same)
         if pairs.is_suspicious(pair, rest):
             await store.flag(unit.conn, one, other.worker_id)
+
+
+def after_cursor(cursor: str | None) -> tuple[str, str] | None:
+    """The ids of the pair after which a page begins; None is the first page.
+
+    Raises:
+        Problem: `validation_failed`.
+    """
+    if cursor is None:
+        return None
+    first, _, second = cursor.partition(_BETWEEN)
+    if not (is_id("wrk", first) and is_id("wrk", second)):
+        raise invalid("cursor", "This is no cursor of this list.")
+    return first, second
 
 
 async def list_pairs(

@@ -19,6 +19,7 @@ from openclaw_jobs.web import (
     operator_flags,
     operator_golds,
     operator_money,
+    operator_pairs,
     operator_people,
     operator_trial,
     sign_in,
@@ -52,6 +53,7 @@ _AREAS: Final = (
     operator_flags,
     operator_golds,
     operator_money,
+    operator_pairs,
     operator_people,
     operator_trial,
 )
