@@ -1,4 +1,7 @@
-"""The commands that say who runs the place: `operator add`, `operator remove`, `operator list`."""
+"""The commands that say who runs the place: `operator add`, `operator remove`, `operator list`.
+
+Beside them `operator sign-out`, which ends the sessions of anybody.
+"""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -42,6 +45,18 @@ def register(app: typer.Typer, with_market: WithMarket) -> None:
         """Take the role from somebody; in force with their next request."""
         user = with_market(data_dir, _change(email, operator=False))
         _print(user, f"{user.email} is no operator any more.", as_json=json)
+
+    @group.command("sign-out")
+    def sign_out(email: Email, *, data_dir: DataDir = _DATA_DIR, json: Json = False) -> None:
+        """End all sessions of somebody, operator or not; in force with their next request."""
+
+        async def end(market: "Market") -> int:
+            from openclaw_jobs.market.people import sign_out_person
+
+            return await sign_out_person(market, email, actor=_ACTOR)
+
+        ended = with_market(data_dir, end)
+        _print({"ended": ended}, f"Ended {ended} session(s) of {email}.", as_json=json)
 
     @group.command("list")
     def list_(*, data_dir: DataDir = _DATA_DIR, json: Json = False) -> None:

@@ -356,3 +356,21 @@ async def test_operators_are_named_on_the_command_line(node: Node, dsn: str) -> 
         assert acts == [
             ("cli", "operator.add"), ("cli", "operator.add"), ("cli", "operator.remove"),
         ]  # fmt: skip
+
+
+async def test_an_operator_signs_somebody_out_everywhere(node: Node, dsn: str) -> None:
+    async with browsing(node, "ann@example.com", "ann@example.com", "bob@example.com") as (
+        one,
+        two,
+        bob,
+    ):
+        told = await run(dsn, "sign-out", "Ann@example.com")
+        assert told == (0, "Ended 2 session(s) of Ann@example.com.\n")
+        for browser in (one, two):
+            assert (await browser.get("/account")).status_code == 303, "with the next request"
+        assert (await bob.get("/account")).status_code == 200
+        assert (await run(dsn, "sign-out", "nobody@example.com"))[0] != 0
+        acts = await ask(
+            node, "SELECT actor, detail FROM audit_log WHERE action = 'operator.sign_out'"
+        )
+        assert acts == [("cli", {"sessions": 2})]

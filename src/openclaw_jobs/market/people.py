@@ -28,6 +28,7 @@ __all__ = [
     "sign_in",
     "sign_out",
     "sign_out_everywhere",
+    "sign_out_person",
 ]
 
 
@@ -132,6 +133,21 @@ async def sign_out_everywhere(market: Market, user_id: str) -> int:
     async with begin(market) as unit:
         ended = await sessions.end_sessions_of(unit.conn, user_id)
         await audit.record(unit.conn, user_id, "account.sign_out_everywhere", user_id, {})
+        return ended
+
+
+async def sign_out_person(market: Market, email: str, *, actor: str) -> int:
+    """End all sessions of somebody else, by their address; how many there were.
+
+    Raises:
+        Problem: `not_found`: nobody has this address.
+    """
+    async with begin(market) as unit:
+        user = await users.by_email(unit.conn, email)
+        if user is None:
+            raise not_found("user")
+        ended = await sessions.end_sessions_of(unit.conn, user.id)
+        await audit.record(unit.conn, actor, "operator.sign_out", user.id, {"sessions": ended})
         return ended
 
 
