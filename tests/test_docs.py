@@ -210,3 +210,20 @@ def test_commands_and_their_options_exist(page: Path) -> None:
         assert result.exit_code == 0, f"openclaw-jobs {' '.join(words)}: {result.output}"
         unknown = {option for option in options if option not in result.output}
         assert not unknown, f"openclaw-jobs {' '.join(words)}: {unknown}"
+
+
+def test_the_security_table_names_what_there_is() -> None:
+    """Each file that a row of the table of ASVS names exists, and each test is in its file."""
+    page = (DOCS / "explanation" / "security.md").read_text(encoding="utf-8")
+    rows = [row.split("|") for row in page.splitlines() if re.match(r"\| \d+\.\d+\.\d+", row)]
+    assert len(rows) > 100
+    for _, item, where, shown, _ in rows:
+        assert shown.strip() == "none" or re.search(r"`tests/", shown), item
+        for path, names in re.findall(r"`(tests/[\w/.]+)((?:::\w+)*)`", shown):
+            assert (ROOT / path).exists(), f"{item}: {path}"
+            for name in names.split("::")[1:]:
+                text = (ROOT / path).read_text(encoding="utf-8")
+                assert re.search(rf"(?:def|class) {name}\b", text), f"{item}: {path} {name}"
+        for path in re.findall(r"`([\w./]+(?:/[\w.]*|\.(?:py|html|js|yaml)))`", where):
+            there = (ROOT / path, ROOT / "src" / "openclaw_jobs" / path)
+            assert path.startswith("/") or any(p.exists() for p in there), f"{item}: {path}"

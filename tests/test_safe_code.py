@@ -97,3 +97,13 @@ def test_scripts_keep_nothing_run_no_text_and_hear_no_other_window(path: Path) -
     # The one cookie that script writes holds the theme.
     written = re.findall(r"document\.cookie\s*=\s*`(.+?)=", text)
     assert written in ([], ["${prefix}theme"])
+
+
+def test_no_shell_reads_a_command_line_of_ours() -> None:
+    shells = re.compile(
+        r"os\.(system|popen|spawn\w*)|.*\bsubprocess_shell|subprocess\.get\w*output"
+    )
+    assert not [found for found in calls() if shells.match(found[1])]
+    for path in FILES:
+        for node in ast.walk(tree_of(path)):
+            assert not isinstance(node, ast.keyword) or node.arg != "shell", path

@@ -153,3 +153,9 @@ def test_an_excerpt_shows_the_words_and_some_of_what_is_around_them() -> None:
     assert after.startswith(" in the hay after")
     assert after.endswith("…")
     assert rules.excerpt("nothing here", ["needle"]) == ("nothing here", "", "")
+
+
+def test_a_search_for_signs_is_no_pattern() -> None:
+    assert rules.excerpt("say a.b now", ["a.b"])[1] == "a.b"
+    assert rules.excerpt("say axb now", ["a.b"])[1] == ""
+    assert rules.excerpt("f(x", ["f("])[1] == "f(x"

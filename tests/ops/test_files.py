@@ -118,6 +118,14 @@ def test_images_are_pinned() -> None:
     assert set(re.findall(r"(?m)^FROM (\S+)", DOCKERFILE)) == {"${PYTHON_IMAGE}"}
 
 
+def test_no_password_comes_with_it() -> None:
+    named = re.findall(r"\$\{POSTGRES_PASSWORD[^}]*\}", (ROOT / "compose.yaml").read_text())
+    assert named == ["${POSTGRES_PASSWORD:?set it in .env}"] * 2, "it starts with none, or not"
+    lines = (OPS / "compose.env.example").read_text().splitlines()
+    for name in ("POSTGRES_PASSWORD", "ADMIN_TOKEN", "SESSION_SECRET", "STRIPE_SECRET_KEY"):
+        assert f"{name}=" in lines, name
+
+
 def test_services_and_volumes_that_are_named_exist() -> None:
     for name, each in SERVICES.items():
         assert set(each.get("depends_on", {})) <= set(SERVICES), name
