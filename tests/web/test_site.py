@@ -14,7 +14,8 @@ INLINE = re.compile(
 )
 POLICY = {
     "default-src": "'none'", "script-src": "'self'", "style-src": "'self'", "img-src": "'self'",
-    "object-src": "'none'", "base-uri": "'none'", "frame-ancestors": "'none'", "connect-src": "'self'",
+    "object-src": "'none'",
+    "base-uri": "'none'", "frame-ancestors": "'none'", "connect-src": "'self'",
 }  # fmt: skip
 
 

@@ -34,7 +34,8 @@ def page_headers(
     """
     policy = (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self';"
-        " connect-src 'self'; manifest-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none';"
+        " connect-src 'self'; manifest-src 'self'; object-src 'none'; base-uri 'none';"
+        " frame-ancestors 'none';"
         f" form-action {' '.join((_FORM_TARGETS, *form_targets))}"
     )
     headers = dict(_COMMON)
