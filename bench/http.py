@@ -9,7 +9,7 @@ from bench.processes import Server, client, serving
 from bench.report import Figure, best
 from bench.seed import SeededWorker, add_tasks, make_buyers, make_workers
 from bench.server import NOOP, NOOP_PUBLIC
-from bench.stage import SETTINGS, Stage, prove
+from bench.stage import SETTINGS, Stage, hidden_done, prove
 from openclaw_jobs.app import open_market
 from openclaw_jobs.market.context import Market
 
@@ -66,7 +66,7 @@ async def _round(market: Market, dsn: str, seconds: float, rates: dict[str, list
             rates[name].append(rate)
             if task["mode"] != "noop":
                 settled += done
-    await prove(market, settled)
+    await prove(market, settled - await hidden_done(market))
 
 
 async def drive(

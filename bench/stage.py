@@ -92,3 +92,14 @@ async def prove(market: Market, expected_settled: int | None = None) -> None:
         )
         row = await cursor.fetchone()
     assert row == (expected_settled, expected_settled), (row, expected_settled)
+
+
+async def hidden_done(market: Market) -> int:
+    """How many tasks were done that nobody posted; workers can't tell, and count them."""
+    async with market.db.read() as conn:
+        cursor = await conn.execute(
+            "SELECT count(*) FROM tasks WHERE status = 'completed' AND buyer_id IS NULL"
+        )
+        row = await cursor.fetchone()
+    assert row is not None
+    return int(row[0])
