@@ -94,6 +94,7 @@ PAGES: Final = (
     Shot("operator-credits", "/operator/credits", "operator", late=True),
     Shot("operator-deposits", "/operator/deposits", "operator", late=True),
     Shot("operator-flags", "/operator/flags", "operator", late=True),
+    Shot("operator-pairs", "/operator/pairs", "operator"),
     Shot("operator-webhooks", "/operator/webhooks", "operator", late=True),
     Shot(
         "operator-config-review",
